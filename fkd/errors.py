@@ -1,0 +1,9 @@
+"""The one exception whose text is meant for the person at the terminal."""
+
+
+class UserError(Exception):
+    """A problem that the user can mend.
+
+    Its text is one line: what was expected, what was received, what to do. The command line prints it
+    without a stack trace and exits with status 1.
+    """
