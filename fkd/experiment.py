@@ -4,6 +4,7 @@ One YAML file describes everything that decides a result: points, network, train
 and their selection. Unknown keys are refused, so that a misspelt setting never passes silently.
 """
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -89,7 +90,7 @@ class Elastic(Settings):
 
     probability: Probability = 0.0
     amplitude_px: float = Field(1.0, ge=0)
-    smoothness_px: float = Field(8.0, gt=0)
+    smoothness_px: float = Field(8.0, ge=1)
 
     @model_validator(mode="after")
     def _does_not_fold(self) -> "Elastic":
@@ -105,7 +106,7 @@ class Perspective(Settings):
     """Move each corner of the frame by up to `max_shift` of its side, inwards or outwards."""
 
     probability: Probability = 0.0
-    max_shift: float = Field(0.05, ge=0, le=0.3)
+    max_shift: float = Field(0.05, ge=0, le=0.2)
 
 
 class Augmentation(Settings):
@@ -154,14 +155,34 @@ class Experiment(Settings):
     selection: Selection = Selection()
 
     @model_validator(mode="after")
-    def _specialists_know_their_points(self) -> "Experiment":
+    def _specialists_share_no_points(self) -> "Experiment":
+        taken: set[str] = set()
         for name, specialist in self.specialists.items():
             if specialist.keypoints not in self.schema_points.subsets:
                 raise ValueError(
                     f"specialists.{name}.keypoints must be one of {', '.join(self.schema_points.subsets)}; "
                     f"received {specialist.keypoints!r}"
                 )
+            points = set(self.schema_points.subsets[specialist.keypoints])
+            if shared := points & taken:
+                raise ValueError(f"specialists.{name} predicts {min(shared)}, which another one predicts too")
+            taken |= points
         return self
+
+    @property
+    def members(self) -> list[tuple[str, int]]:
+        """All (specialist, index), in rounds, so that the first few are an ensemble already."""
+        rounds = range(max(settings.members for settings in self.specialists.values()))
+        return [
+            (specialist, index)
+            for index in rounds
+            for specialist, settings in self.specialists.items()
+            if index < settings.members
+        ]
+
+    def member_seed(self, specialist: str, index: int) -> tuple[int, int, int]:
+        """Seed of a member: a function of the experiment's seed, the specialist's name and the index."""
+        return self.seed, zlib.crc32(specialist.encode()), index
 
     @property
     def schema_points(self) -> Schema:

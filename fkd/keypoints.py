@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 IMAGE_SIZE_PX = 96
+MAX_GREY = 255
 CENTRE_PX = (IMAGE_SIZE_PX - 1) / 2
 HALF_WIDTH_PX = IMAGE_SIZE_PX / 2
 

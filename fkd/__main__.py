@@ -1,0 +1,5 @@
+"""`python -m fkd` is the command `fkd`."""
+
+from fkd.cli import main
+
+main()

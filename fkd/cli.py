@@ -1,0 +1,134 @@
+"""The command `fkd`: arguments and nothing else."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fkd.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fkd.pipeline import Request
+
+app = typer.Typer(
+    help="Ensembles of small networks that find the keypoints of a face.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ExperimentName = Annotated[
+    str | None,
+    typer.Argument(
+        help="Stem of a file in experiments/, or its path [default: quick on synthetic data, else ensemble]"
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(help="auto, kaggle, synthetic, or a folder with the competition's files"),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be given many times"),
+]
+StoreFolder = Annotated[Path, typer.Option("--store", help="Folder that keeps the runs")]
+
+_STORE = Path("models_store")
+
+
+@app.command()
+def data(data: Data = "auto") -> None:
+    """Read, download or generate the data and say what is in it."""
+    from fkd import pipeline
+
+    pipeline.data(_request(None, data, None, _STORE), _console())
+
+
+@app.command()
+def train(
+    experiment: ExperimentName = None,
+    data: Data = "auto",
+    set_: Settings = None,
+    store: StoreFolder = _STORE,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Move a former run aside and start anew")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard logs")] = False,
+) -> None:
+    """Train every member of every specialist; go on where it stopped."""
+    from fkd import pipeline
+
+    pipeline.train(_request(experiment, data, set_, store), _console(), fresh, tensorboard)
+
+
+@app.command()
+def status(experiment: ExperimentName = None, data: Data = "auto", store: StoreFolder = _STORE) -> None:
+    """Show where a run's members stand, or those of every run."""
+    from fkd import pipeline
+
+    pipeline.status(_request(experiment, data, None, store), _console())
+
+
+@app.command()
+def select(
+    experiment: ExperimentName = None,
+    data: Data = "auto",
+    set_: Settings = None,
+    store: StoreFolder = _STORE,
+) -> None:
+    """Choose the members that validate well and say what that is worth."""
+    from fkd import pipeline
+
+    pipeline.select(_request(experiment, data, set_, store), _console())
+
+
+@app.command()
+def submit(
+    experiment: ExperimentName = None,
+    data: Data = "auto",
+    set_: Settings = None,
+    store: StoreFolder = _STORE,
+) -> None:
+    """Select, average, and write the submission CSV."""
+    from fkd import pipeline
+
+    pipeline.submit(_request(experiment, data, set_, store), _console())
+
+
+@app.command()
+def score(
+    submission: Annotated[Path, typer.Argument(help="CSV with RowId,Location")],
+    solution: Annotated[
+        Path, typer.Argument(help="CSV with RowId,Location and, if known, FeatureName,Usage")
+    ],
+) -> None:
+    """Print the RMSE of a submission against a solution."""
+    from fkd import pipeline
+
+    pipeline.score_files(submission, solution, _console())
+
+
+def main() -> None:
+    """Run the command; a user's mistake becomes one line and exit status 1."""
+    # TensorFlow's start-up notes are of no use to the person at the terminal.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        app()
+    except UserError as error:
+        print(f"fkd: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _request(experiment: str | None, data: str, settings: list[str] | None, store: Path) -> "Request":
+    from fkd.pipeline import Request
+
+    return Request(experiment, data, tuple(settings or ()), store)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    # soft_wrap: lines in a log file are not cut at 80 characters.
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), markup=False)

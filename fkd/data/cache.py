@@ -1,0 +1,160 @@
+"""A checked copy of a data set that loads in a fraction of a second.
+
+One uncompressed .npz file per folder. NumPy's archive carries a CRC-32 of every array.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fkd.data.faces import FaceData, Faces
+from fkd.data.kaggle_csv import find_files, missing_files, read_files
+from fkd.errors import UserError
+
+_FORMAT = 1  # raise it when reading the same files gives other arrays
+
+
+def load_folder(name: str, folder: Path, cache_folder: Path, say: Callable[[str], None] = print) -> FaceData:
+    """Load a folder's data set from its cache, or read the files and write the cache.
+
+    Files whose sizes and times of change are as the cache knows them are not opened. Otherwise their
+    checksum decides. A damaged cache is said and built anew; a cache that cannot be written is only said.
+    Raises UserError if files are missing or wrong.
+    """
+    files = find_files(folder)
+    if missing := missing_files(files):
+        raise UserError(
+            f"{folder}: expected the competition's files, received a folder without {', '.join(missing)}; "
+            "add them or name another folder."
+        )
+    path = cache_path(name, folder, cache_folder)
+    stamps = _stamps(files)
+    cached = _read_cache(path, say) if path.exists() else None
+    if cached is not None and cached[1] == stamps:
+        return replace(cached[0], name=name)
+    checksum = checksum_files(files)
+    if cached is not None and cached[0].checksum == checksum:
+        data = replace(cached[0], name=name)
+    else:
+        say(f"Reading {folder} ...")
+        data = read_files(name, checksum, files, say)
+    _write_cache(path, data, stamps, say)
+    return data
+
+
+def cache_path(name: str, folder: Path, cache_folder: Path) -> Path:
+    """The cache of a folder: two folders of one name have two caches."""
+    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
+    return cache_folder / f"{name}-{place}.npz"
+
+
+def checksum_files(files: dict[str, Path]) -> str:
+    """SHA-256 of the text that `sha256sum FILE ...` prints for the files, in the order of `find_files`.
+
+    Raises UserError for a file that cannot be read.
+    """
+    listing = ""
+    for path in files.values():
+        try:
+            with path.open("rb") as stream:
+                listing += f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {path.name}\n"
+        except OSError as error:
+            raise UserError(f"{path}: expected a readable file, received: {error}; mend this.") from error
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def _stamps(files: dict[str, Path]) -> list[list[str | int]]:
+    """Name, size in bytes and time of change in ns of every file."""
+    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files.values()]
+
+
+def _read_cache(path: Path, say: Callable[[str], None]) -> tuple[FaceData, list[list[str | int]]] | None:
+    """The data set and the stamps of the files it was read from; None if of another format or damaged."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            # Loading alone checks no CRC where a spoilt header asks for fewer bytes than there are.
+            if spoilt := archive.zip.testzip():
+                raise ValueError(f"wrong CRC-32 of {spoilt}")
+            arrays = {key: archive[key] for key in archive.files}
+        about = json.loads(arrays["about"].item())
+        if about["format"] != _FORMAT:
+            return None
+        # A spoilt table of contents can hide arrays.
+        if set(about["arrays"]) != arrays.keys() - {"about"}:
+            raise ValueError("arrays are missing")
+        return _from_arrays(about["checksum"], arrays), about["stamps"]
+    except Exception as error:  # a damaged archive raises nearly every kind there is
+        say(f"The cache {path} is damaged and is built anew ({type(error).__name__}: {error}).")
+        return None
+
+
+def _write_cache(
+    path: Path, data: FaceData, stamps: list[list[str | int]], say: Callable[[str], None]
+) -> None:
+    arrays = _to_arrays(data)
+    about = {"format": _FORMAT, "checksum": data.checksum, "stamps": stamps, "arrays": list(arrays)}
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
+        temporary.replace(path)
+    except OSError as error:
+        say(f"The cache {path} was not written ({error}); the files are read again next time.")
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _to_arrays(data: FaceData) -> dict[str, npt.NDArray]:
+    arrays: dict[str, npt.NDArray] = {
+        "training_images": data.training.images,
+        "training_keypoints": data.training.keypoints,
+        "training_ids": data.training.ids,
+        "test_images": data.test.images,
+        "test_keypoints": data.test.keypoints,
+        "test_ids": data.test.ids,
+    }
+    if data.groups is not None:
+        arrays["groups"] = data.groups
+    for table, frame in (("lookup", data.lookup), ("solution", data.solution)):
+        if frame is not None:
+            arrays |= {f"{table}.{column}": _plain(frame[column]) for column in frame}
+    return arrays
+
+
+def _plain(column: pd.Series) -> npt.NDArray:
+    """Text as NumPy's fixed-width text, which needs no pickle."""
+    return column.to_numpy() if pd.api.types.is_numeric_dtype(column) else column.to_numpy(dtype=np.str_)
+
+
+def _from_arrays(checksum: str, arrays: dict[str, npt.NDArray]) -> FaceData:
+    training, test = (
+        Faces(arrays[f"{part}_images"], arrays[f"{part}_keypoints"], arrays[f"{part}_ids"])
+        for part in ("training", "test")
+    )
+    lookup, solution = (
+        {
+            key.removeprefix(f"{table}."): values
+            for key, values in arrays.items()
+            if key.startswith(f"{table}.")
+        }
+        for table in ("lookup", "solution")
+    )
+    return FaceData(
+        name="",
+        checksum=checksum,
+        training=training,
+        test=test,
+        groups=arrays.get("groups"),
+        lookup=pd.DataFrame(lookup),
+        solution=pd.DataFrame(solution) if solution else None,
+    )

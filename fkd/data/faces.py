@@ -1,0 +1,45 @@
+"""The shapes in which face data travels through the package."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Grey faces and their labelled points.
+
+    images: uint8, shape (faces, height, width).
+    keypoints: float32 pixels, shape (faces, points, 2) in schema order; NaN where a point has no label.
+    ids: int64, shape (faces,): the row in training.csv counted from 0, or the ImageId of a test image.
+    """
+
+    images: npt.NDArray[np.uint8]
+    keypoints: npt.NDArray[np.float32]
+    ids: npt.NDArray[np.int64]
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Faces":
+        """The faces at these positions, in this order."""
+        return Faces(self.images[rows], self.keypoints[rows], self.ids[rows])
+
+
+@dataclass(frozen=True)
+class FaceData:
+    """One data set in the competition's form.
+
+    name: the data set's name, part of every run's name.
+    checksum: SHA-256 over the source files' contents, as hexadecimal text.
+    groups: int64, one per training face; faces of one group show one person or photo. None if unknown.
+    lookup: columns RowId, ImageId, FeatureName: the values that a submission must give, in its order.
+    solution: columns RowId, FeatureName, Location, Usage where the hidden labels are at hand, else None.
+    """
+
+    name: str
+    checksum: str
+    training: Faces
+    test: Faces
+    groups: npt.NDArray[np.int64] | None
+    lookup: pd.DataFrame
+    solution: pd.DataFrame | None

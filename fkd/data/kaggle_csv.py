@@ -1,0 +1,226 @@
+"""Reads the competition's files, zipped or not, quickly and strictly."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fkd.data.csv_cells import (
+    Cell,
+    check_not_empty,
+    check_width,
+    coordinate,
+    integer,
+    nearest,
+    open_csv,
+    read_columns,
+    read_header,
+    shown,
+    unique_integers,
+)
+from fkd.data.faces import FaceData, Faces
+from fkd.keypoints import IMAGE_SIZE_PX, KAGGLE15
+
+REQUIRED_FILES = ("training", "test", "IdLookupTable")
+OPTIONAL_FILES = ("groups", "solution")
+
+_PIXELS = IMAGE_SIZE_PX**2
+_LARGEST_PIXEL = np.iinfo(np.uint8).max
+_ROWS_AT_ONCE = 8  # so that their text and numbers (about 3 MB) stay in the processor's cache
+
+
+class _ImageRow(NamedTuple):
+    cells: list[Cell]
+    image: Cell
+    pixels: bytes
+
+
+def find_files(folder: Path) -> dict[str, Path]:
+    """The competition's files in a folder by stem; of a file as .csv and as .zip the .csv counts."""
+    stems = REQUIRED_FILES + OPTIONAL_FILES
+    candidates = [(stem, folder / f"{stem}{suffix}") for stem in stems for suffix in (".zip", ".csv")]
+    return {stem: path for stem, path in candidates if path.is_file()}
+
+
+def missing_files(files: dict[str, Path]) -> list[str]:
+    """What `find_files` did not find and reading needs, as words for the user."""
+    return [f"{stem}.csv (or .zip)" for stem in REQUIRED_FILES if stem not in files]
+
+
+def read_files(name: str, checksum: str, files: dict[str, Path], say: Callable[[str], None]) -> FaceData:
+    """Read one data set from the files that `find_files` found.
+
+    Raises UserError at a value that is not as in the competition.
+    """
+    training = read_training(files["training"], say)
+    test = read_test(files["test"])
+    lookup = read_lookup(files["IdLookupTable"], test.ids)
+    groups = read_groups(files["groups"], len(training.ids)) if "groups" in files else None
+    solution = read_solution(files["solution"], lookup) if "solution" in files else None
+    return FaceData(name, checksum, training, test, groups, lookup, solution)
+
+
+def read_training(path: Path, say: Callable[[str], None] = print) -> Faces:
+    """Read training.csv: the coordinate columns in any order, then `Image`.
+
+    An empty or NaN coordinate is a missing label. A point with only one of its two coordinates counts as
+    unlabelled, and the number of such points is said. Coordinates outside the frame are kept.
+    Raises UserError for columns, coordinates or pixels that are not as expected.
+    """
+    rows, images = _read_images(path, KAGGLE15.columns)
+    values = [[coordinate(cell) for cell in row] for row in rows]
+    keypoints = np.array(values, dtype=np.float32).reshape(len(rows), -1, 2)
+    absent = np.isnan(keypoints)
+    half_labelled = absent.any(axis=2) & ~absent.all(axis=2)
+    if half_labelled.any():
+        say(f"{path}: {half_labelled.sum():,} points have only one coordinate and count as unlabelled.")
+        keypoints[half_labelled] = np.nan
+    return Faces(images, keypoints, np.arange(len(rows)))
+
+
+def read_test(path: Path) -> Faces:
+    """Read test.csv (`ImageId`, `Image`); no point has a label. Raises UserError as `read_training` does."""
+    rows, images = _read_images(path, ("ImageId",))
+    ids = np.array(unique_integers([cell for (cell,) in rows]))
+    return Faces(images, np.full((len(rows), len(KAGGLE15.names), 2), np.nan, np.float32), ids)
+
+
+def read_lookup(path: Path, image_ids: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """Read IdLookupTable.csv as columns RowId, ImageId, FeatureName; a `Location` column is not looked at.
+
+    Raises UserError for an image that is not in `image_ids`, an unknown feature or a repeated RowId.
+    """
+    cells = read_columns(path, ("RowId", "ImageId", "FeatureName"))
+    known_ids = set(image_ids.tolist())
+    for cell in cells["ImageId"]:
+        if integer(cell) not in known_ids:
+            raise cell.error("the ImageId of a test image")
+    for cell in cells["FeatureName"]:
+        if cell.text not in KAGGLE15.columns:
+            raise cell.error(f"a coordinate's name such as {nearest(cell.text, KAGGLE15.columns)}")
+    columns: dict[str, Sequence[object]] = {
+        "RowId": unique_integers(cells["RowId"]),
+        "ImageId": [integer(cell) for cell in cells["ImageId"]],
+        "FeatureName": [cell.text for cell in cells["FeatureName"]],
+    }
+    return pd.DataFrame(columns)
+
+
+def read_groups(path: Path, faces: int) -> npt.NDArray[np.int64]:
+    """Read groups.csv (`row,group`, rows counted from 0, each once, in any order): one number per face.
+
+    Raises UserError for another number of rows and for a row that does not exist or is repeated.
+    """
+    cells = read_columns(path, ("row", "group"))
+    if len(cells["row"]) != faces:
+        expected = f"this to be the last of {faces:,} rows, one for each training face"
+        raise cells["row"][-1].error(expected, f"{len(cells['row']):,} rows")
+    rows = unique_integers(cells["row"])
+    for cell in cells["row"]:
+        if not 0 <= integer(cell) < faces:
+            raise cell.error(f"a training row from 0 to {faces - 1}")
+    groups = np.empty(faces, np.int64)
+    groups[rows] = [integer(cell) for cell in cells["group"]]
+    return groups
+
+
+def read_solution(path: Path, lookup: pd.DataFrame) -> pd.DataFrame:
+    """Read solution.csv (`RowId`, `Location`, `Usage`) in the lookup's order, with the lookup's FeatureName.
+
+    Location is in pixels. Raises UserError unless it gives one finite value for every RowId of the lookup.
+    """
+    cells = read_columns(path, ("RowId", "Location", "Usage"))
+    row_ids = unique_integers(cells["RowId"])
+    known_ids = set(lookup["RowId"].tolist())
+    for cell in cells["RowId"]:
+        if integer(cell) not in known_ids:
+            raise cell.error("a RowId of IdLookupTable.csv")
+    if absent := known_ids.difference(row_ids):
+        raise cells["RowId"][-1].error("every RowId of IdLookupTable.csv up to here", f"no {min(absent)}")
+    for cell in cells["Location"]:
+        if math.isnan(coordinate(cell)):
+            raise cell.error("a number of pixels")
+    columns: dict[str, Sequence[object]] = {
+        "Location": [coordinate(cell) for cell in cells["Location"]],
+        "Usage": [cell.text for cell in cells["Usage"]],
+    }
+    values = pd.DataFrame(columns, index=row_ids).loc[lookup["RowId"]].reset_index(drop=True)
+    return pd.concat([lookup[["RowId", "FeatureName"]], values], axis=1)
+
+
+def _read_images(path: Path, columns: Sequence[str]) -> tuple[list[list[Cell]], npt.NDArray[np.uint8]]:
+    """The cells of `columns` for every row, and the images, shape (rows, height, width)."""
+    cells: list[list[Cell]] = []
+    images: list[npt.NDArray[np.uint8]] = []
+    with open_csv(path) as stream:
+        rows = _image_rows(path, stream, columns)
+        while chunk := list(islice(rows, _ROWS_AT_ONCE)):
+            cells += [row.cells for row in chunk]
+            images.append(_parse_pixels(chunk))
+    check_not_empty(path, cells)
+    return cells, np.concatenate(images).reshape(-1, IMAGE_SIZE_PX, IMAGE_SIZE_PX)
+
+
+def _image_rows(path: Path, stream: BinaryIO, columns: Sequence[str]) -> Iterator[_ImageRow]:
+    """Split the lines at their commas: no value of these files contains one, quoted or not."""
+    first_line = stream.readline().decode("utf-8-sig", errors="replace")
+    header = read_header(path, first_line, (*columns, "Image"))
+    if header[-1] != "Image":
+        raise Cell(path, 1, "Image", "").error("it as the last column", f"{header[-1]!r} there")
+    places = [(column, header.index(column)) for column in columns]
+    for number, line in enumerate(stream, start=2):
+        before, _, pixels = line.rpartition(b",")
+        if not before and not pixels.strip():
+            continue  # an empty line
+        values = before.decode(errors="replace").split(",")
+        check_width(path, number, header, len(values) + 1)
+        cells = [Cell(path, number, column, values[place].strip(' "')) for column, place in places]
+        yield _ImageRow(cells, Cell(path, number, "Image", ""), pixels.strip(b' "\r\n'))
+
+
+def _parse_pixels(rows: list[_ImageRow]) -> npt.NDArray[np.uint8]:
+    """The images of some rows, shape (rows, pixels)."""
+    images = _parse_plain_pixels([row.pixels for row in rows])
+    if images is None:
+        images = np.array([_parse_pixels_one_by_one(row) for row in rows], dtype=np.uint8)
+    return images
+
+
+def _parse_plain_pixels(texts: list[bytes]) -> npt.NDArray[np.uint8] | None:
+    """Parse all digits at once where single spaces part the right number of values; None where not."""
+    # With two bytes in front the first number can look three bytes back from its end, as all others do.
+    text = np.frombuffer(b"  " + b" ".join(texts) + b" ", np.uint8)
+    ends = np.flatnonzero(text == ord(" "))[2:]
+    row_ends = np.cumsum([len(row) + 1 for row in texts]) + 1
+    if len(ends) != _PIXELS * len(texts) or not np.array_equal(ends[_PIXELS - 1 :: _PIXELS], row_ends):
+        return None
+    digits = np.diff(ends, prepend=1) - 1  # how many each number has
+    if digits.min() < 1 or digits.max() > 3:
+        return None
+    # A byte below "0" wraps round, so that it too is above 9.
+    ones, tens, hundreds = (
+        (text[ends - place] - np.uint8(ord("0"))) * (digits >= place) for place in (1, 2, 3)
+    )
+    if max(ones.max(), tens.max(), hundreds.max()) > 9:
+        return None
+    values = np.uint16(100) * hundreds + np.uint8(10) * tens + ones
+    if values.max() > _LARGEST_PIXEL:
+        return None
+    return values.astype(np.uint8).reshape(len(texts), _PIXELS)
+
+
+def _parse_pixels_one_by_one(row: _ImageRow) -> list[int]:
+    """The same for one row with any white space, slowly; UserError at the first value that is wrong."""
+    numbers = row.pixels.split()
+    for place, number in enumerate(numbers, start=1):
+        if not number.isdigit() or float(number) > _LARGEST_PIXEL:
+            received = f"{shown(number.decode(errors='replace'))} as pixel {place}"
+            raise row.image.error(f"pixels from 0 to {_LARGEST_PIXEL}", received)
+    if len(numbers) != _PIXELS:
+        raise row.image.error(f"{_PIXELS} pixels", f"{len(numbers)}")
+    return [int(number) for number in numbers]

@@ -1,0 +1,206 @@
+"""Which members make the prediction, what their average is worth, and the average itself.
+
+Everything here works on arrays in pixels: `predictions` of shape (members, rows, points, 2) and `truth` of
+shape (rows, points, 2), NaN where a point has no label. Members are named by their position along the first
+axis, except in the settings and in the report, where they carry their own numbers.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fkd.errors import UserError
+from fkd.experiment import Selection
+
+Array = npt.NDArray[np.floating]
+Choose = Callable[[Array, Array], list[int]]
+
+# The leaderboard's last digit is 1e-5 px; without a least gain the forward selection could go on forever.
+_LEAST_GAIN_PX = 1e-5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An RMSE in pixels on the validation rows.
+
+    in_sample_px: chosen and scored on the same rows.
+    honest_px: chosen on one half of the groups, scored on the other; None with fewer than two groups.
+    """
+
+    in_sample_px: float
+    honest_px: float | None
+
+
+@dataclass(frozen=True)
+class MemberScore:
+    """One member's number, its validation RMSE in pixels and how often it was chosen (0: left out)."""
+
+    index: int
+    rmse_px: float
+    weight: int
+
+
+@dataclass(frozen=True)
+class SelectionReport:
+    """The choice for one specialist and what it is worth; `chosen` repeats a member that weighs double."""
+
+    specialist: str
+    policy: str
+    members: tuple[MemberScore, ...]
+    chosen: tuple[int, ...]
+    best_single: Estimate
+    average_of_all: Estimate
+    average_of_chosen: Estimate
+
+
+def rmse_px(predictions: Array, truth: Array) -> float:
+    """Root of the mean squared error over all labelled coordinates; x and y count as one value each.
+
+    predictions, truth: pixels, shape (rows, points, 2). Infinite where a prediction is missing for a label,
+    so that a diverged member is never the best; NaN if nothing is labelled.
+    """
+    labelled = ~np.isnan(truth)
+    if not labelled.any():
+        return float("nan")
+    errors_px = (predictions - truth)[labelled].astype(np.float64)
+    return float(np.sqrt(np.mean(errors_px**2))) if np.isfinite(errors_px).all() else float("inf")
+
+
+def average_predictions(predictions: Array, positions: Sequence[int]) -> npt.NDArray[np.float64]:
+    """The mean of the members at `positions`, shape (rows, points, 2); a repeated position weighs double."""
+    return predictions[list(positions)].mean(axis=0, dtype=np.float64)
+
+
+def select_members(
+    predictions: Array, truth: Array, selection: Selection, specialist: str, member_indices: Sequence[int]
+) -> list[int]:
+    """Positions of the members that the policy chooses, in the order of choice.
+
+    all: every member. best: the one with the lowest RMSE. top: the best few. within: those whose RMSE is at
+    most some percent above the best. greedy: forward selection with replacement (Caruana et al. 2004),
+    until no addition improves. indices: `selection.indices[specialist]`, typed by hand. Ties go to the lowest
+    position. All policies but the last leave out members without finite predictions.
+
+    member_indices: the members' own numbers, shape (members,).
+    Raises UserError if a typed number does not exist, none is typed, or no member is usable.
+    """
+    if selection.policy == "indices":
+        return _typed_positions(selection, specialist, member_indices)
+    scores_px = np.array([rmse_px(member, truth) for member in predictions])
+    usable = [int(i) for i in np.flatnonzero(np.isfinite(scores_px))]
+    if not usable:
+        raise UserError(
+            f"{specialist}: expected at least one member with finite validation predictions, received none "
+            f"among {len(predictions)}; train its members first"
+        )
+    best_first = sorted(usable, key=lambda i: scores_px[i])
+    match selection.policy:
+        case "all":
+            return usable
+        case "best":
+            return best_first[:1]
+        case "top":
+            return best_first[: selection.top]
+        case "within":
+            limit_px = scores_px[best_first[0]] * (1 + selection.within_percent / 100)
+            return [i for i in best_first if scores_px[i] <= limit_px]
+        case "greedy":
+            return _forward_selection(predictions, truth)
+
+
+def honest_rmse_px(
+    predictions: Array, truth: Array, groups: npt.NDArray[np.int64], choose: Choose
+) -> float | None:
+    """RMSE of the average of the chosen members on rows that did not take part in the choice.
+
+    Members are chosen on one half of the groups and scored on the other, both ways; the errors of both
+    halves are pooled. None if the rows form fewer than two groups.
+
+    groups: shape (rows,). choose: (predictions, truth) -> positions.
+    """
+    first_half = _first_half(groups)
+    if first_half.all():
+        return None
+    averages = np.empty(truth.shape)
+    for chosen_on in (first_half, ~first_half):
+        positions = choose(predictions[:, chosen_on], truth[chosen_on])
+        averages[~chosen_on] = average_predictions(predictions[:, ~chosen_on], positions)
+    return rmse_px(averages, truth)
+
+
+def selection_report(
+    predictions: Array,
+    truth: Array,
+    groups: npt.NDArray[np.int64],
+    selection: Selection,
+    specialist: str,
+    member_indices: Sequence[int],
+) -> SelectionReport:
+    """Choose a specialist's members by the policy and estimate the choice beside its two alternatives.
+
+    groups: shape (rows,). member_indices: the members' own numbers, shape (members,).
+    Raises UserError as `select_members` does.
+    """
+
+    def chooser(policy: str) -> Choose:
+        settings = selection.model_copy(update={"policy": policy})
+        return lambda some, labels: select_members(some, labels, settings, specialist, member_indices)
+
+    def estimate(choose: Choose) -> Estimate:
+        in_sample_px = rmse_px(average_predictions(predictions, choose(predictions, truth)), truth)
+        return Estimate(in_sample_px, honest_rmse_px(predictions, truth, groups, choose))
+
+    chosen = chooser(selection.policy)(predictions, truth)
+    return SelectionReport(
+        specialist=specialist,
+        policy=selection.policy,
+        members=tuple(
+            MemberScore(index, rmse_px(predictions[i], truth), chosen.count(i))
+            for i, index in enumerate(member_indices)
+        ),
+        chosen=tuple(member_indices[i] for i in chosen),
+        best_single=estimate(chooser("best")),
+        average_of_all=estimate(chooser("all")),
+        average_of_chosen=estimate(chooser(selection.policy)),
+    )
+
+
+def _typed_positions(selection: Selection, specialist: str, member_indices: Sequence[int]) -> list[int]:
+    typed = selection.indices.get(specialist, ())
+    unknown = [index for index in typed if index not in member_indices]
+    if unknown or not typed:
+        raise UserError(
+            f"selection.indices.{specialist}: expected numbers of finished members "
+            f"({', '.join(map(str, member_indices)) or 'none yet'}), received "
+            f"{', '.join(map(str, unknown)) or 'none'}; correct the list or choose another policy"
+        )
+    return [list(member_indices).index(index) for index in typed]
+
+
+def _forward_selection(predictions: Array, truth: Array) -> list[int]:
+    chosen: list[int] = []
+    total = np.zeros(truth.shape)
+    reached_px = np.inf
+    while True:
+        scores_px = [rmse_px((total + member) / (len(chosen) + 1), truth) for member in predictions]
+        addition = int(np.argmin(scores_px))
+        if not scores_px[addition] < reached_px - _LEAST_GAIN_PX:
+            return chosen
+        chosen.append(addition)
+        total += predictions[addition]
+        reached_px = scores_px[addition]
+
+
+def _first_half(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """True for the rows of one half: whole groups, the largest first, each to the half with fewer rows."""
+    names, sizes = np.unique(groups, return_counts=True)
+    rows = [0, 0]
+    first_half = []
+    for i in np.argsort(-sizes, kind="stable"):
+        half = 0 if rows[0] <= rows[1] else 1
+        rows[half] += sizes[i]
+        if half == 0:
+            first_half.append(names[i])
+    return np.isin(groups, first_half)

@@ -1,0 +1,1 @@
+"""Networks and optimisers by their settings; `build.py` is the only door."""

@@ -1,0 +1,120 @@
+"""What a person sees while members train: a live line on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from fkd.status import MemberStatus
+
+# In a log file a line every so often is enough; a member's first and last lines always appear.
+_PLAIN_INTERVAL_S = 10.0
+# Weight of the newest batch in the running speed.
+_SPEED_SMOOTHING = 0.05
+
+
+class Progress:
+    """Follows the training of an ensemble and says how long it will take.
+
+    images_per_epoch: training images by specialist.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[MemberStatus],
+        images_per_epoch: Mapping[str, int],
+        max_epochs: int,
+        console: Console,
+    ) -> None:
+        self._epochs = {member.name: member.epochs for member in members}
+        self._done = {member.name for member in members if member.state == "done"}
+        self._images_per_epoch = images_per_epoch
+        self._max_epochs = max_epochs
+        self._console = console
+        self._live = Live(console=console, transient=True, refresh_per_second=4)
+        self._name = ""
+        self._validation = ""
+        self._images_per_second = 0.0
+        self._last_batch_s = 0.0
+        self._last_plain_s = 0.0
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the live line for as long as the context is open."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with self._live:
+            yield
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        self._console.print(line, markup=False)
+
+    def start_member(self, name: str, epoch: int) -> None:
+        """A member begins, or goes on after `epoch` epochs."""
+        self._name, self._epochs[name], self._validation = name, epoch, ""
+        self._last_batch_s, self._last_plain_s = time.monotonic(), 0.0
+        if epoch:
+            self.say(f"{name}: going on after epoch {epoch}")
+
+    def batch(self, number: int, batches: int, loss: float, images: int) -> None:
+        """One more batch is trained; `loss` is the epoch's mean so far."""
+        now_s = time.monotonic()
+        speed = images / max(now_s - self._last_batch_s, 1e-6)
+        weight = _SPEED_SMOOTHING if self._images_per_second else 1.0
+        self._images_per_second += weight * (speed - self._images_per_second)
+        self._last_batch_s = now_s
+        if self._console.is_terminal:
+            line = self._line(self._epochs[self._name] + 1, f"batch {number}/{batches} loss {loss:.5f}")
+            self._live.update(Text(line, no_wrap=True, overflow="ellipsis"))
+
+    def epoch(self, loss: float, validation_rmse_px: float, best_rmse_px: float, best_epoch: int) -> None:
+        """One more epoch is trained and validated."""
+        self._epochs[self._name] += 1
+        self._validation = (
+            f", validation {validation_rmse_px:.3f} px (best {best_rmse_px:.3f} @ {best_epoch})"
+        )
+        now_s = time.monotonic()
+        if not self._console.is_terminal and now_s - self._last_plain_s > _PLAIN_INTERVAL_S:
+            self._last_plain_s = now_s
+            self.say(self._line(self._epochs[self._name], f"loss {loss:.5f}"))
+
+    def finish_member(self, best_rmse_px: float, best_epoch: int) -> None:
+        """The member is trained and saved."""
+        self._done.add(self._name)
+        self.say(
+            f"{self._name}: done, {best_rmse_px:.3f} px at epoch {best_epoch} of {self._epochs[self._name]}; "
+            f"{len(self._done)} of {len(self._epochs)} members, {self._ensemble_left()}"
+        )
+
+    def _line(self, epoch: int, middle: str) -> str:
+        return (
+            f"{self._name} epoch {epoch}/{self._max_epochs} {middle}{self._validation}, "
+            f"{self._images_per_second:.0f} images/s; "
+            f"member {self._duration(self._images_left(self._name))}, {self._ensemble_left()}"
+        )
+
+    def _ensemble_left(self) -> str:
+        return f"ensemble {self._duration(sum(self._images_left(name) for name in self._epochs))}"
+
+    def _images_left(self, name: str) -> float:
+        """Images until the member ends, judged by its specialist's finished members, else by the limit."""
+        if name in self._done:
+            return 0.0
+        specialist = name.partition("/")[0]
+        peers = [self._epochs[peer] for peer in self._done if peer.startswith(f"{specialist}/")]
+        epochs = sum(peers) / len(peers) if peers else self._max_epochs
+        return max(epochs - self._epochs[name], 0.0) * self._images_per_epoch[specialist]
+
+    def _duration(self, images: float) -> str:
+        if not self._images_per_second:
+            return "time unknown"
+        seconds = int(images / self._images_per_second)
+        hours, minutes = seconds // 3600, seconds % 3600 // 60
+        if hours:
+            return f"{hours} h {minutes:02d} min left"
+        return f"{minutes} min left" if minutes else f"{seconds} s left"

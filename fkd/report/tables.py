@@ -1,0 +1,77 @@
+"""Tables for the terminal."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from rich.table import Table
+
+from fkd.ensemble import Estimate, SelectionReport
+from fkd.status import MemberStatus
+
+
+def selection_table(report: SelectionReport) -> Table:
+    """Every member's validation RMSE, chosen or not, best first."""
+    table = Table(title=f"{report.specialist}: {len(set(report.chosen))} of {len(report.members)} members")
+    table.add_column("member", justify="right")
+    table.add_column("validation RMSE px", justify="right")
+    table.add_column(f"chosen ({report.policy})")
+    for member in sorted(report.members, key=lambda member: member.rmse_px):
+        times = f" x{member.weight}" if member.weight > 1 else ""
+        table.add_row(f"{member.index:02d}", f"{member.rmse_px:.3f}", f"yes{times}" if member.weight else "-")
+    return table
+
+
+def estimates_table(reports: Sequence[SelectionReport]) -> Table:
+    """What the best single member, all and the chosen ones are worth."""
+    table = Table(
+        title="validation RMSE px: honest estimate (chosen and scored on the same rows)",
+        caption="honest: chosen on one half of the validation groups, scored on the other, both ways",
+    )
+    table.add_column("specialist")
+    for column in ("best single", "all averaged", "chosen averaged"):
+        table.add_column(column, justify="right")
+    for report in reports:
+        estimates = (report.best_single, report.average_of_all, report.average_of_chosen)
+        table.add_row(report.specialist, *(_estimate(estimate) for estimate in estimates))
+    return table
+
+
+def score_table(score: pd.DataFrame) -> Table:
+    """RMSE over all values, by Usage, by keypoint and by feature, as `fkd.submission.score` gives it."""
+    table = Table(title="score")
+    table.add_column("part")
+    table.add_column("name")
+    table.add_column("values", justify="right")
+    table.add_column("RMSE px", justify="right")
+    for part, rows in score.groupby("part", sort=False):
+        for row in rows.itertuples():
+            table.add_row(str(part), str(row.name), str(row.values), f"{row.rmse_px:.4f}")
+        table.add_section()
+    return table
+
+
+def status_table(run_name: str, members: Sequence[MemberStatus]) -> Table:
+    """One line a member: where its training stands."""
+    done = sum(member.state == "done" for member in members)
+    table = Table(title=f"{run_name}: {done} of {len(members)} members done")
+    for column in ("member", "state", "epochs", "best RMSE px", "at epoch", "last saved"):
+        table.add_column(column, justify="left" if column in ("member", "state") else "right")
+    for member in members:
+        if not member.epochs:
+            table.add_row(member.name, member.state)
+            continue
+        best = (f"{member.best_rmse_px:.3f}", str(member.best_epoch))
+        table.add_row(member.name, member.state, str(member.epochs), *best, _ago(member.saved_s_ago))
+    return table
+
+
+def _estimate(estimate: Estimate) -> str:
+    honest = "too few groups" if estimate.honest_px is None else f"{estimate.honest_px:.3f}"
+    return f"{honest} ({estimate.in_sample_px:.3f})"
+
+
+def _ago(seconds: float) -> str:
+    for unit_s, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= unit_s:
+            return f"{seconds / unit_s:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"

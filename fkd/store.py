@@ -1,0 +1,197 @@
+"""The store of runs: every path under `models_store/`, atomic writes and the guard of a run's identity.
+
+models_store/<experiment>-<data set>/
+  experiment.yaml, provenance.json
+  <specialist>/split.json
+  <specialist>/<member>/{state.npz, state.previous.npz, best.weights.h5, history.csv,
+                         validation.npy, done.json}
+  selection.json, submission.csv, predictions.png
+"""
+
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from fkd.errors import UserError
+from fkd.experiment import Experiment, differences, validate_experiment
+
+DEFAULT_STORE = Path("models_store")
+
+# Members do not depend on how many there are, nor on how they will be chosen.
+_FREE_TO_CHANGE = ("selection.", ".members")
+
+
+@dataclass(frozen=True)
+class MemberFolder:
+    """The files of one member."""
+
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        """Everything to resume from."""
+        return self.path / "state.npz"
+
+    @property
+    def previous_state(self) -> Path:
+        """The state before that one."""
+        return self.path / "state.previous.npz"
+
+    @property
+    def best_weights(self) -> Path:
+        """Weights of the epoch with the lowest validation error."""
+        return self.path / "best.weights.h5"
+
+    @property
+    def history(self) -> Path:
+        """One line an epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def validation(self) -> Path:
+        """Pixel predictions of the best weights, shape (validation rows, points, 2)."""
+        return self.path / "validation.npy"
+
+    @property
+    def done(self) -> Path:
+        """Written last: the member is finished."""
+        return self.path / "done.json"
+
+    @property
+    def logs(self) -> Path:
+        """TensorBoard events, where asked for."""
+        return self.path / "logs"
+
+
+@dataclass(frozen=True)
+class Run:
+    """An experiment trained on one data set."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """`<experiment>-<data set>`."""
+        return self.path.name
+
+    @property
+    def experiment(self) -> Path:
+        """The experiment as resolved."""
+        return self.path / "experiment.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        """Code, packages and data that made the run."""
+        return self.path / "provenance.json"
+
+    @property
+    def selection(self) -> Path:
+        """The chosen members and the figures that chose them."""
+        return self.path / "selection.json"
+
+    @property
+    def submission(self) -> Path:
+        """The competition's CSV."""
+        return self.path / "submission.csv"
+
+    @property
+    def predictions_figure(self) -> Path:
+        """Test faces with predicted points."""
+        return self.path / "predictions.png"
+
+    def split(self, specialist: str) -> Path:
+        """Row ids of training and validation, the same for every member."""
+        return self.path / specialist / "split.json"
+
+    def member(self, specialist: str, index: int) -> MemberFolder:
+        """The folder of a specialist's member, e.g. `four/07`."""
+        return MemberFolder(self.path / specialist / f"{index:02d}")
+
+    def read_experiment(self) -> Experiment:
+        """The experiment that this run was last trained with; raises UserError where there is none."""
+        if not self.experiment.is_file():
+            raise UserError(f"{self.path}: no such run; train it first (fkd train, or make train-ensemble)")
+        settings = yaml.safe_load(self.experiment.read_text(encoding="utf-8"))
+        return validate_experiment(settings, str(self.experiment))
+
+
+def open_run(run: Run, experiment: Experiment, provenance: dict[str, str], fresh: bool = False) -> None:
+    """Create a run or go on with it.
+
+    `provenance` holds at least `data_checksum`. The number of members and the selection may change
+    between calls. Raises UserError, listing the differences, when anything else does; `fresh` moves the
+    former run aside instead.
+    """
+    if fresh and run.path.exists():
+        run.path.rename(run.path.with_name(f"{run.name}.{datetime.now():%Y%m%d-%H%M%S}"))
+    if run.experiment.exists():
+        _refuse_other_run(run, experiment, provenance)
+    else:
+        atomic_write_json(run.provenance, provenance)
+    settings = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
+    atomic_write_bytes(run.experiment, settings.encode())
+
+
+def _refuse_other_run(run: Run, experiment: Experiment, provenance: dict[str, str]) -> None:
+    changes = [
+        change
+        for change in differences(run.read_experiment(), experiment)
+        if not any(free in change.partition(": ")[0] for free in _FREE_TO_CHANGE)
+    ]
+    former_checksum = json.loads(run.provenance.read_text())["data_checksum"]
+    if former_checksum != provenance["data_checksum"]:
+        changes.append(f"data: {former_checksum[:12]} -> {provenance['data_checksum'][:12]}")
+    if changes:
+        raise UserError(
+            f"{run.path}: this run was trained with other settings ({'; '.join(changes)}); "
+            "put them back, copy the experiment file to a new name, or move the former run aside "
+            "with --fresh (make: FRESH=1)"
+        )
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that becomes `path` at the end, or vanishes on an error.
+
+    The temporary name ends like `path`, for writers that look at the suffix.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=f".{path.name}", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def atomic_write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def atomic_write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, whole or not at all."""
+    atomic_write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def atomic_write_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """Write an array that `np.load(allow_pickle=False)` reads, whole or not at all."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    atomic_write_bytes(path, buffer.getvalue())

@@ -1,0 +1,315 @@
+"""Batches: purity, the flip's names, and keypoints that follow the picture."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fkd.augment import GRID_PX, MAX_GREY, Array, Batches, random_field, smoothing_matrix
+from fkd.experiment import Augmentation, load_experiment
+from fkd.keypoints import CENTRE_PX, IMAGE_SIZE_PX, KAGGLE15, to_pixels, to_unit
+
+ALL = KAGGLE15.indices("all")
+LEFT_EYE, RIGHT_EYE, NOSE = (
+    KAGGLE15.names.index(name) for name in ("left_eye_center", "right_eye_center", "nose_tip")
+)
+
+ENSEMBLE = load_experiment(str(Path(__file__).parents[1] / "experiments" / "ensemble.yaml")).augmentation
+STRONG = Augmentation.model_validate(
+    {
+        "flip": {"probability": 0.5},
+        "contrast": {"probability": 0.5, "limit": 0.5},
+        "rotation": {"probability": 0.5, "max_degrees": 30},
+        "elastic": {"probability": 0.5, "amplitude_px": 1.6, "smoothness_px": 8},
+        "perspective": {"probability": 0.5, "max_shift": 0.1},
+    }
+)
+NAMES = tuple(Augmentation.model_fields)
+
+DOT_SIGMA_PX = 1.2
+DOT_BACKGROUND, DOT_HEIGHT = 60, 120
+
+
+def always(ranges: Augmentation, *names: str) -> Augmentation:
+    """The named transforms with probability 1 and the given ranges; no others."""
+    return Augmentation(
+        **{name: getattr(ranges, name).model_copy(update={"probability": 1.0}) for name in names}
+    )
+
+
+def make_batches(
+    images: Array,
+    keypoints: Array | None = None,
+    augmentation: Augmentation | None = None,
+    target_indices: Sequence[int] = ALL,
+    batch_size: int | None = None,
+    seed: Sequence[int] = (0, 0, 0),
+) -> Batches:
+    if keypoints is None:
+        keypoints = np.full((len(images), len(KAGGLE15.names), 2), np.nan, np.float32)
+    return Batches(
+        images,
+        keypoints,
+        augmentation or Augmentation(),
+        KAGGLE15,
+        np.array(target_indices),
+        batch_size or len(images),
+        seed,
+    )
+
+
+def flat_images(n: int) -> Array:
+    """Image i is of grey value i throughout, which no transform changes."""
+    return np.full((n, IMAGE_SIZE_PX, IMAGE_SIZE_PX), np.arange(n)[:, None, None], np.uint8)
+
+
+def points_of(targets: Array) -> Array:
+    """Targets as pixels, shape (faces, targets, 2)."""
+    return to_pixels(targets).reshape(len(targets), -1, 2)
+
+
+def one_face(**points: tuple[float, float]) -> Array:
+    """Keypoints of one face, NaN where not given."""
+    keypoints = np.full((1, len(KAGGLE15.names), 2), np.nan, np.float32)
+    for name, xy in points.items():
+        keypoints[0, KAGGLE15.names.index(name)] = xy
+    return keypoints
+
+
+def noise_images(n: int) -> Array:
+    return np.random.default_rng(7).integers(100, 150, (n, IMAGE_SIZE_PX, IMAGE_SIZE_PX), np.uint8)
+
+
+def draw_dots(places_px: Array) -> Array:
+    """One bright dot an image on a flat ground, shape (dots, 96, 96)."""
+    distance_px = np.linalg.norm(GRID_PX - places_px[:, None, None], axis=-1)
+    dots = DOT_BACKGROUND + DOT_HEIGHT * np.exp(-((distance_px / DOT_SIGMA_PX) ** 2) / 2)
+    return dots.round().astype(np.uint8)
+
+
+def find_dots(images: Array) -> Array:
+    """Centroid of whatever differs from the ground, over the whole image; knows nothing of keypoints."""
+    weights = np.abs(images - np.median(images, axis=(1, 2), keepdims=True))
+    return np.einsum("iyx,yxc->ic", weights, GRID_PX) / weights.sum(axis=(1, 2))[:, None]
+
+
+def dot_errors(augmentation: Augmentation, dots: int = 400) -> tuple[Array, Array]:
+    """Distances in px from the dots found to the keypoints, and to the places where they were drawn.
+
+    Every image has one dot, its only labelled point. Row order hangs on seed and epoch alone, so a second
+    `Batches` without augmentation gives the places in the same order.
+    """
+    rng = np.random.default_rng(dots)
+    places_px = rng.uniform(24, 71, (dots, 2)).astype(np.float32)
+    keypoints = np.full((dots, len(ALL), 2), np.nan, np.float32)
+    keypoints[:, NOSE] = places_px
+    batches = make_batches(draw_dots(places_px), keypoints, augmentation)
+    images, targets = batches(epoch=0, index=0)
+    still = make_batches(batches.images, keypoints)(epoch=0, index=0)[1]
+    found_px = find_dots(images[..., 0])
+    distances = [np.linalg.norm(points_of(of)[:, NOSE] - found_px, axis=1) for of in (targets, still)]
+    return distances[0], distances[1]
+
+
+@pytest.mark.parametrize("ranges", [ENSEMBLE, STRONG], ids=["ensemble", "strong"])
+@pytest.mark.parametrize("names", [*((name,) for name in NAMES), NAMES], ids=[*NAMES, "all"])
+def test_keypoints_follow_the_picture(names: tuple[str, ...], ranges: Augmentation) -> None:
+    errors_px, moves_px = dot_errors(always(ranges, *names))
+    assert errors_px.mean() < 0.25
+    assert np.percentile(errors_px, 95) < 0.5
+    if names != ("contrast",):
+        assert moves_px.mean() > 1  # or the limits above would say nothing
+
+
+def test_a_flip_gives_every_point_the_name_of_its_twin() -> None:
+    images = noise_images(1)
+    keypoints = one_face(left_eye_center=(70, 40), nose_tip=(50, 60))
+    batches = make_batches(images, keypoints, always(ENSEMBLE, "flip"), [LEFT_EYE, RIGHT_EYE, NOSE])
+    flipped, targets = batches(epoch=0, index=0)
+    np.testing.assert_allclose(points_of(targets)[0], [[np.nan, np.nan], [25, 40], [45, 60]], atol=1e-4)
+    np.testing.assert_allclose(flipped[0, :, :, 0], images[0, :, ::-1] / MAX_GREY, atol=1e-6)
+
+
+def test_a_target_may_come_from_a_twin_that_is_no_target() -> None:
+    keypoints = one_face(left_eye_center=(70, 40))
+    _, targets = make_batches(noise_images(1), keypoints, always(ENSEMBLE, "flip"), [RIGHT_EYE])(0, 0)
+    np.testing.assert_allclose(points_of(targets)[0], [[25, 40]], atol=1e-4)
+
+
+@pytest.mark.parametrize("labelled", [(), (LEFT_EYE,), (RIGHT_EYE, NOSE)])
+def test_points_without_a_label_stay_without_one(labelled: tuple[int, ...]) -> None:
+    keypoints = np.full((8, len(ALL), 2), np.nan, np.float32)
+    keypoints[:, labelled] = 50
+    names = [name for name in NAMES if name != "flip"]
+    _, targets = make_batches(noise_images(8), keypoints, always(STRONG, *names))(0, 0)
+    has_label = np.isfinite(points_of(targets)).all(axis=2)
+    np.testing.assert_array_equal(has_label, np.tile(np.isin(ALL, labelled), (8, 1)))
+
+
+def test_without_augmentation_a_batch_is_the_data() -> None:
+    images = noise_images(3)
+    keypoints = np.random.default_rng(0).uniform(-9, 109, (3, len(ALL), 2)).astype(np.float32)
+    keypoints[1, 4] = np.nan
+    batch_images, targets = make_batches(images, keypoints, batch_size=1)(epoch=2, index=1)
+    (row,) = np.flatnonzero((images / np.float32(MAX_GREY) == batch_images[0, :, :, 0]).all(axis=(1, 2)))
+    np.testing.assert_array_equal(targets, to_unit(keypoints[row]).reshape(1, -1))
+    assert batch_images.shape == (1, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 1)
+    assert batch_images.dtype == targets.dtype == np.float32
+
+
+def test_targets_are_the_wanted_points_in_their_order() -> None:
+    keypoints = one_face(left_eye_center=(95.5, 47.5), nose_tip=(-0.5, 71.5), right_eye_center=(1, 1))
+    _, targets = make_batches(noise_images(1), keypoints, target_indices=[NOSE, LEFT_EYE])(0, 0)
+    np.testing.assert_array_equal(targets, [[-1, 0.5, 1, 0]])
+
+
+@settings(deadline=None, max_examples=50)
+@given(n=st.integers(1, 40), batch_size=st.integers(1, 45), epoch=st.integers(0, 2000))
+def test_an_epoch_shows_every_row_once(n: int, batch_size: int, epoch: int) -> None:
+    batches = make_batches(flat_images(n), batch_size=batch_size)
+    parts = [batches(epoch, index)[0] for index in range(len(batches))]
+    assert len(batches) == np.ceil(n / batch_size)
+    assert [len(part) for part in parts[:-1]] == [batch_size] * (len(batches) - 1)
+    rows = np.concatenate(parts)[:, 0, 0, 0] * MAX_GREY
+    np.testing.assert_array_equal(np.sort(rows.round()), np.arange(n))
+
+
+def test_every_epoch_and_seed_has_its_own_order() -> None:
+    def order(epoch: int, seed: Sequence[int]) -> tuple[float, ...]:
+        return tuple(make_batches(flat_images(30), seed=seed)(epoch, 0)[0][:, 0, 0, 0])
+
+    assert len({order(0, (0, 0, 0)), order(1, (0, 0, 0)), order(0, (0, 0, 1)), order(0, (1, 0, 0))}) == 4
+
+
+def test_every_epoch_index_and_seed_has_its_own_augmentation() -> None:
+    same_face_twice = np.repeat(noise_images(1), 2, axis=0)
+
+    def first(epoch: int, index: int, seed: Sequence[int]) -> bytes:
+        batches = make_batches(same_face_twice, None, always(STRONG, *NAMES), batch_size=1, seed=seed)
+        return batches(epoch, index)[0].tobytes()
+
+    calls = [(0, 0, (0, 0)), (0, 1, (0, 0)), (1, 0, (0, 0)), (0, 0, (0, 1)), (0, 0, (1, 0))]
+    assert len({first(*call) for call in calls}) == len(calls)
+
+
+def test_a_batch_depends_on_nothing_but_seed_epoch_and_index() -> None:
+    images = noise_images(20)
+    keypoints = np.random.default_rng(1).uniform(20, 70, (20, len(ALL), 2)).astype(np.float32)
+    originals = images.copy(), keypoints.copy()
+    batches = make_batches(images, keypoints, STRONG, batch_size=6)
+    keys = [(epoch, index) for epoch in range(4) for index in range(len(batches))]
+
+    def ask(key: tuple[int, int]) -> tuple[bytes, bytes]:
+        batch_images, targets = batches(*key)
+        return batch_images.tobytes(), targets.tobytes()
+
+    in_order = [ask(key) for key in keys]
+    with ThreadPoolExecutor(2) as threads:
+        backwards = list(threads.map(ask, keys[::-1]))
+    assert in_order == backwards[::-1]
+    np.testing.assert_array_equal(images, originals[0])
+    np.testing.assert_array_equal(keypoints, originals[1])
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_an_index_outside_the_epoch_is_refused(index: int) -> None:
+    with pytest.raises(IndexError, match="from 0 to 1, received"):
+        make_batches(noise_images(4), batch_size=2)(0, index)
+
+
+@pytest.mark.parametrize("other", ["rotation", "elastic", "perspective"])
+def test_each_geometric_transform_has_its_own_probability(other: str) -> None:
+    probabilities = {"flip": {"probability": 0.5}, other: {"probability": 0.25}}
+    keypoints = np.tile(one_face(nose_tip=(30, 30)), (400, 1, 1))
+    batches = make_batches(noise_images(400), keypoints, Augmentation.model_validate(probabilities), [NOSE])
+    x, y = points_of(batches(0, 0)[1])[:, 0].T
+    flipped, moved = x > CENTRE_PX, np.abs(y - 30) > 1e-4
+    # Within four standard deviations of 10 and 7.
+    for side in (flipped, ~flipped):
+        assert np.sum(side & ~moved) == pytest.approx(150, abs=40)
+        assert np.sum(side & moved) == pytest.approx(50, abs=28)
+
+
+def test_contrast_is_drawn_independently_of_the_flip() -> None:
+    n = 400
+    probabilities = {"flip": {"probability": 0.5}, "contrast": {"probability": 0.5}}
+    keypoints = np.tile(one_face(nose_tip=(30, 30)), (n, 1, 1))
+    images = np.repeat(noise_images(1), n, axis=0)
+    batches = make_batches(
+        images, keypoints, Augmentation.model_validate(probabilities), [NOSE], batch_size=1
+    )
+    outcomes = []
+    for index in range(n):  # one face a batch, because a batch's first draws are those that coincide easily
+        image, targets = batches(0, index)
+        flipped = points_of(targets)[0, 0, 0] > CENTRE_PX
+        stretched = np.ptp(image) > np.ptp(images[0]) / MAX_GREY + 1e-5  # contrast by a factor above 1
+        outcomes.append((bool(flipped), bool(stretched)))
+    for flipped in (False, True):
+        assert outcomes.count((flipped, False)) == pytest.approx(150, abs=40)
+        assert outcomes.count((flipped, True)) == pytest.approx(50, abs=28)
+
+
+def test_contrast_is_about_the_mean_and_leaves_points_alone() -> None:
+    images = np.repeat(noise_images(1), 200, axis=0)
+    keypoints = np.tile(one_face(nose_tip=(30, 40)), (200, 1, 1))
+    batches = make_batches(images, keypoints, always(ENSEMBLE, "contrast"))
+    augmented, targets = batches(0, 0)
+    np.testing.assert_allclose(augmented.mean(axis=(1, 2, 3)), images[0].mean() / MAX_GREY, rtol=1e-5)
+    factors = augmented.std(axis=(1, 2, 3)) / (images[0].std() / MAX_GREY)
+    assert 0.8 <= factors.min() < 0.82
+    assert 1.18 < factors.max() <= 1.2
+    np.testing.assert_array_equal(targets, to_unit(keypoints).reshape(200, -1))
+
+
+def test_contrast_stays_between_black_and_white() -> None:
+    images = np.repeat(flat_images(2) * MAX_GREY, 20, axis=0)
+    images[:, :, ::2] = MAX_GREY // 2
+    augmented, _ = make_batches(images, None, always(STRONG, "contrast"))(0, 0)
+    assert augmented.min() == 0
+    assert augmented.max() == 1
+
+
+def test_rotation_turns_about_the_centre_within_its_range() -> None:
+    keypoints = np.tile(one_face(nose_tip=(CENTRE_PX + 52.5, CENTRE_PX)), (200, 1, 1))  # outside the frame
+    _, targets = make_batches(noise_images(200), keypoints, always(ENSEMBLE, "rotation"), [NOSE])(0, 0)
+    x, y = (points_of(targets)[:, 0] - CENTRE_PX).T
+    np.testing.assert_allclose(np.hypot(x, y), 52.5, rtol=1e-5)
+    degrees = np.degrees(np.arctan2(y, x))
+    assert -10 <= degrees.min() < -9
+    assert 9 < degrees.max() <= 10
+
+
+def test_perspective_moves_a_corner_of_the_frame_within_its_range() -> None:
+    keypoints = np.tile(one_face(nose_tip=(-0.5, -0.5)), (200, 1, 1))
+    _, targets = make_batches(noise_images(200), keypoints, always(ENSEMBLE, "perspective"), [NOSE])(0, 0)
+    shifts_px = points_of(targets)[:, 0] + 0.5
+    limit_px = 4.8  # 0.05 of 96
+    assert np.all(np.abs(shifts_px) < limit_px + 1e-3)
+    assert np.all(shifts_px.max(axis=0) > 0.9 * limit_px)
+    assert np.all(shifts_px.min(axis=0) < -0.9 * limit_px)
+
+
+def test_elastic_moves_points_by_its_amplitude() -> None:
+    places_px = np.random.default_rng(3).uniform(0, 95, (400, len(ALL), 2)).astype(np.float32)
+    batches = make_batches(noise_images(400), places_px, always(STRONG, "elastic"))
+    moved_px = points_of(batches(0, 0)[1])
+    still_px = points_of(make_batches(batches.images, places_px)(0, 0)[1])
+    rms_px = np.sqrt(np.mean((moved_px - still_px) ** 2, axis=(0, 1)))
+    np.testing.assert_allclose(rms_px, 1.6, rtol=0.05)
+
+
+def test_the_random_field_has_unit_variance_and_the_wanted_smoothness() -> None:
+    smoothing = smoothing_matrix(smoothness_px=8)
+    np.testing.assert_allclose(np.sum(smoothing**2, axis=1), 1, atol=3e-4)  # so every pixel's variance is 1
+    rng = np.random.default_rng(0)
+    fields = np.stack([random_field(smoothing, rng) for _ in range(300)])
+    assert fields.shape[1:] == (IMAGE_SIZE_PX, IMAGE_SIZE_PX, 2)
+    np.testing.assert_allclose(np.sqrt(np.mean(fields**2, axis=(0, 1, 2))), 1, rtol=0.03)
+    # White noise smoothed by a Gaussian of 8 px correlates by exp(-(16 / 8)^2 / 4) = exp(-1) over 16 px.
+    assert np.mean(fields[:, :, 16:] * fields[:, :, :-16]) == pytest.approx(np.exp(-1), abs=0.03)
+    assert np.mean(fields[:, 16:] * fields[:, :-16]) == pytest.approx(np.exp(-1), abs=0.03)
+    assert np.mean(fields[..., 0] * fields[..., 1]) == pytest.approx(0, abs=0.03)

@@ -1,0 +1,195 @@
+import hashlib
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from competition_files import Table, competition_tables, write_competition, write_table
+
+from fkd.data import cache
+from fkd.data.cache import cache_path, checksum_files, load_folder
+from fkd.data.faces import FaceData
+from fkd.data.kaggle_csv import find_files
+from fkd.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_competition(tmp_path / "tiny")
+
+
+def load(folder: Path) -> tuple[FaceData, list[str]]:
+    said: list[str] = []
+    return load_folder("tiny", folder, folder.parent / "cache", said.append), said
+
+
+def cache_of(folder: Path) -> Path:
+    return cache_path("tiny", folder, folder.parent / "cache")
+
+
+def assert_same(one: FaceData, other: FaceData) -> None:
+    assert (one.name, one.checksum) == (other.name, other.checksum)
+    for part in ("training", "test"):
+        for field in ("images", "keypoints", "ids"):
+            expected = getattr(getattr(one, part), field)
+            received = getattr(getattr(other, part), field)
+            np.testing.assert_array_equal(received, expected)
+            assert received.dtype == expected.dtype
+    np.testing.assert_equal(other.groups, one.groups)
+    pd.testing.assert_frame_equal(other.lookup, one.lookup)
+    assert (one.solution is None) == (other.solution is None)
+    if one.solution is not None:
+        pd.testing.assert_frame_equal(other.solution, one.solution)
+
+
+def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(cache, "read_files")
+
+
+def test_the_second_load_opens_no_source(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, said = load(folder)
+    assert said == [f"Reading {folder} ..."]
+    forbid_reading(monkeypatch)
+    monkeypatch.delattr(cache, "checksum_files")
+    second, said = load(folder)
+    assert said == []
+    assert_same(first, second)
+
+
+def test_a_set_without_groups_and_solution_comes_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "groups.csv").unlink()
+    (folder / "solution.csv").unlink()
+    first, _ = load(folder)
+    forbid_reading(monkeypatch)
+    assert_same(first, load(folder)[0])
+
+
+def test_the_cache_is_plain_numpy(folder: Path) -> None:
+    load(folder)
+    with np.load(cache_of(folder), allow_pickle=False) as archive:
+        assert archive["training_images"].dtype == np.uint8
+        assert archive["lookup.FeatureName"][0] == "left_eye_center_x"
+    assert [path.name for path in cache_of(folder).parent.iterdir()] == [cache_of(folder).name]
+
+
+def test_a_touched_source_is_trusted_by_its_checksum_only(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = load(folder)
+    os.utime(folder / "test.zip", ns=(0, 0))
+    forbid_reading(monkeypatch)
+    assert_same(first, load(folder)[0])
+    monkeypatch.delattr(cache, "checksum_files")  # the new time has been noted
+    assert_same(first, load(folder)[0])
+
+
+def change_keypoint(folder: Path) -> None:
+    table = competition_tables()["training"]
+    table[1][0] = "1.0"  # as long as the "0.0" before
+    write_table(folder, "training", table, zipped=True)
+
+
+SOURCE_CHANGES: dict[str, Callable[[Path], object]] = {
+    "changed": change_keypoint,
+    "added": lambda folder: write_table(folder, "training", competition_tables()["training"]),
+    "taken away": lambda folder: (folder / "groups.csv").unlink(),
+}
+
+
+@pytest.mark.parametrize("change", SOURCE_CHANGES.values(), ids=SOURCE_CHANGES)
+def test_other_sources_are_read_again(folder: Path, change: Callable[[Path], object]) -> None:
+    first, _ = load(folder)
+    change(folder)
+    os.utime(folder / "training.zip", ns=(0, 0))
+    second, said = load(folder)
+    assert said == [f"Reading {folder} ..."]
+    assert second.checksum != first.checksum
+    assert_same(second, load(folder)[0])
+
+
+def test_a_cache_of_another_format_is_built_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = load(folder)
+    monkeypatch.setattr(cache, "_FORMAT", 0)
+    second, said = load(folder)
+    assert said == [f"Reading {folder} ..."]
+    assert_same(first, second)
+
+
+def test_damage_anywhere_is_noticed_or_harmless(folder: Path) -> None:
+    first, _ = load(folder)
+    path = cache_of(folder)
+    sound = path.read_bytes()
+    rng = np.random.default_rng(0)
+    tail = range(len(sound) - 1500, len(sound), 7)  # the archive's table of contents
+    noticed = 0
+    for place in [*rng.integers(len(sound), size=50), *range(0, 400, 7), *tail]:
+        spoilt = bytearray(sound)
+        spoilt[place] ^= 1 << rng.integers(8)
+        path.write_bytes(spoilt)
+        data, said = load(folder)
+        assert_same(first, data)
+        noticed += any("damaged and is built anew" in line for line in said)
+    assert noticed > 100
+
+
+@pytest.mark.parametrize("size", [0, 1000, -1000], ids=["empty", "beginning", "end is missing"])
+def test_a_cut_cache_is_built_anew(folder: Path, size: int) -> None:
+    first, _ = load(folder)
+    path = cache_of(folder)
+    path.write_bytes(path.read_bytes()[:size])
+    data, said = load(folder)
+    assert_same(first, data)
+    assert said[0].startswith(f"The cache {path} is damaged and is built anew (")
+    assert load(folder)[1] == []
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(folder: Path) -> None:
+    cache_of(folder).parent.write_text("a file where the folder should be")
+    data, said = load(folder)
+    assert len(data.training.ids) == 3
+    assert said[1].startswith(f"The cache {cache_of(folder)} was not written (")
+    assert len(said) == 2
+
+
+def test_a_full_disk_leaves_nothing_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_some(stream: object, **arrays: object) -> None:
+        stream.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", write_some)
+    _, said = load(folder)
+    assert "No space left on device" in said[1]
+    assert list(cache_of(folder).parent.iterdir()) == []
+
+
+def test_bad_files_leave_no_cache(tmp_path: Path) -> None:
+    def spoil(tables: dict[str, Table]) -> None:
+        tables["solution"][1][1] = "x"
+
+    folder = write_competition(tmp_path / "tiny", spoil)
+    with pytest.raises(UserError, match="line 2, column Location"):
+        load(folder)
+    assert not cache_of(folder).parent.exists()
+
+
+def test_missing_files_are_named(folder: Path) -> None:
+    (folder / "test.zip").unlink()
+    with pytest.raises(UserError, match=r"a folder without test\.csv \(or \.zip\)"):
+        load(folder)
+
+
+def test_folders_of_one_name_have_two_caches(tmp_path: Path) -> None:
+    assert cache_path("tiny", tmp_path / "a" / "tiny", tmp_path) != cache_path(
+        "tiny", tmp_path / "tiny", tmp_path
+    )
+
+
+def test_the_checksum_is_that_of_sha256sum(folder: Path) -> None:
+    files = find_files(folder)
+    names = [path.name for path in files.values()]
+    assert names == ["training.zip", "test.zip", "IdLookupTable.csv", "groups.csv", "solution.csv"]
+    listing = subprocess.run(["sha256sum", *names], cwd=folder, capture_output=True, check=True).stdout
+    assert checksum_files(files) == hashlib.sha256(listing).hexdigest()
