@@ -22,7 +22,6 @@ import numpy.typing as npt
 from fkd.experiment import Augmentation, Contrast
 from fkd.keypoints import CENTRE_PX, HALF_WIDTH_PX, IMAGE_SIZE_PX, MAX_GREY, Schema, to_unit
 
-
 # Noise nodes further outside the frame, in standard deviations of the smoothing, weigh nothing inside it.
 NOISE_REACH = 3
 # At the steepest field that Elastic allows (3 px, 15 px), the worst of 60,000 points is then within 0.1 px.

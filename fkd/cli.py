@@ -101,23 +101,23 @@ def submit(
 def score(
     submission: Annotated[Path, typer.Argument(help="CSV with RowId,Location")],
     solution: Annotated[
-        Path, typer.Argument(help="CSV with RowId,Location and, if known, FeatureName,Usage")
+        Path, typer.Argument(help="CSV with RowId,Location and, if known, Usage and FeatureName")
     ],
 ) -> None:
-    """Print the RMSE of a submission against a solution."""
+    """Print the RMSE of a submission against a solution: over all, by Usage and by feature."""
     from fkd import pipeline
 
     pipeline.score_files(submission, solution, _console())
 
 
 def main() -> None:
-    """Run the command; a user's mistake becomes one line and exit status 1."""
+    """Run the command; a user's mistake, a full disk or a missing right becomes one line and status 1."""
     # TensorFlow's start-up notes are of no use to the person at the terminal.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         app()
-    except UserError as error:
-        print(f"fkd: {error}", file=sys.stderr)
+    except (UserError, OSError) as error:
+        print(f"fkd: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
 
 

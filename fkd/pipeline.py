@@ -22,9 +22,17 @@ from fkd.report.tables import estimates_table, score_table, selection_table, sta
 from fkd.specialists import finished_members, make_splits, read_split
 from fkd.status import run_status
 from fkd.store import DEFAULT_STORE, Run, atomic_write_bytes, atomic_write_json, open_run
-from fkd.submission import read_solution, read_submission, score, submission_table, write_submission
+from fkd.submission import (
+    read_features,
+    read_solution,
+    read_submission,
+    score,
+    submission_table,
+    total_rmse_px,
+    write_submission,
+)
 
-_FACES_SHOWN = 32
+_FACES_SHOWN = 16
 
 
 @dataclass(frozen=True)
@@ -120,12 +128,19 @@ def submit(request: Request, console: Console) -> None:
     console.print(f"{run.predictions_figure}: test faces with their predicted points")
     console.print(f"{run.submission}: {len(table):,} rows")
     if faces.solution is not None:
-        console.print(score_table(score(table, faces.solution, faces.lookup)))
+        mean_shape = np.broadcast_to(np.nanmean(faces.training.keypoints, axis=0), predictions.shape)
+        mean_table = submission_table(faces.lookup, faces.test.ids, mean_shape, experiment.schema_points)
+        console.print(
+            f"Score: {total_rmse_px(table, faces.solution):.3f} px RMSE against the hidden labels; "
+            f"always answering the mean shape gives {total_rmse_px(mean_table, faces.solution):.3f} px"
+        )
 
 
 def score_files(submission: Path, solution: Path, console: Console) -> None:
-    """Print the RMSE of a submission against a solution."""
-    console.print(score_table(score(read_submission(submission), read_solution(solution))))
+    """Print the RMSE of a submission; features come from the solution or the lookup table beside it."""
+    lookup = solution.with_name("IdLookupTable.csv")
+    features = read_features(lookup) if lookup.is_file() else None
+    console.print(score_table(score(read_submission(submission), read_solution(solution), features)))
 
 
 def _select(

@@ -82,7 +82,8 @@ def _variables(model: keras.Model) -> dict[str, list[keras.Variable]]:
 
 
 def _read(path: Path) -> Arrays:
-    with np.load(path, allow_pickle=False) as file:
+    # Opened here, because np.load leaves a damaged file open.
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     expected = str(arrays.pop("checksum"))
     if _checksum(arrays) != expected:

@@ -12,6 +12,7 @@ from fkd.keypoints import IMAGE_SIZE_PX, Schema
 from fkd.store import atomic_write_bytes
 
 _COLUMNS = ["RowId", "Location"]
+_NUMBERS = {"RowId": (np.int64, "a whole number"), "Location": (np.float64, "a number")}
 
 
 def submission_table(
@@ -67,6 +68,11 @@ def write_submission(table: pd.DataFrame, path: Path) -> Path | None:
     return kept
 
 
+def total_rmse_px(submission: pd.DataFrame, solution: pd.DataFrame) -> float:
+    """RMSE in pixels over all values; raises UserError as `score` does."""
+    return float(np.sqrt(_squared_errors(submission, solution).mean()))
+
+
 def score(
     submission: pd.DataFrame, solution: pd.DataFrame, lookup: pd.DataFrame | None = None
 ) -> pd.DataFrame:
@@ -77,14 +83,11 @@ def score(
     Returns the columns part (all, Usage, keypoint, feature), name, values (how many) and rmse_px.
     Raises UserError if the two do not have the same RowIds, once each, or a Location is not a finite number.
     """
-    predicted = _locations(submission, "submission")
-    wanted = _locations(solution, "solution")
-    _refuse_other_rows(predicted.index, wanted.index)
-    squared_px = (predicted.reindex(wanted.index) - wanted) ** 2
-    parts = {"all": pd.Series("all", wanted.index)}
+    squared_px = _squared_errors(submission, solution)
+    parts = {"all": pd.Series("all", squared_px.index)}
     if "Usage" in solution:
-        parts["Usage"] = pd.Series(solution["Usage"].to_numpy(), wanted.index)
-    features = _feature_names(solution, lookup, wanted.index)
+        parts["Usage"] = pd.Series(solution["Usage"].to_numpy(), squared_px.index)
+    features = _feature_names(solution, lookup, squared_px.index)
     if features is not None:
         parts |= {"keypoint": features.str.replace("_[xy]$", "", regex=True), "feature": features}
     tables = [_rmse_by(squared_px, names, part) for part, names in parts.items()]
@@ -97,7 +100,7 @@ def read_submission(path: Path) -> pd.DataFrame:
     Raises UserError, naming the file and the line, if the file is missing or empty, is no CSV, has other
     columns or holds text where a number belongs.
     """
-    table = _read_values(path)
+    table = _read_columns(path, "RowId", "Location")
     if list(table.columns) != _COLUMNS:
         raise UserError(
             f"{path}: expected the columns RowId,Location, received {','.join(table.columns):.200}; "
@@ -108,7 +111,12 @@ def read_submission(path: Path) -> pd.DataFrame:
 
 def read_solution(path: Path) -> pd.DataFrame:
     """A solution's RowId and Location, its other columns as text; raises UserError like `read_submission`."""
-    return _read_values(path)
+    return _read_columns(path, "RowId", "Location")
+
+
+def read_features(path: Path) -> pd.DataFrame:
+    """A lookup table's RowId and FeatureName; raises UserError like `read_submission`."""
+    return _read_columns(path, "RowId", "FeatureName")
 
 
 def _free_name(path: Path) -> Path:
@@ -155,6 +163,13 @@ def _locations(table: pd.DataFrame, what: str) -> pd.Series:
     return pd.Series(locations_px.to_numpy(), table["RowId"].to_numpy())
 
 
+def _squared_errors(submission: pd.DataFrame, solution: pd.DataFrame) -> pd.Series:
+    """Squared pixels by RowId, in the solution's order."""
+    predicted, wanted = _locations(submission, "submission"), _locations(solution, "solution")
+    _refuse_other_rows(predicted.index, wanted.index)
+    return (predicted.reindex(wanted.index) - wanted) ** 2
+
+
 def _feature_names(
     solution: pd.DataFrame, lookup: pd.DataFrame | None, row_ids: pd.Index
 ) -> pd.Series | None:
@@ -179,27 +194,31 @@ def _rmse_by(squared_px: pd.Series, names: pd.Series, part: str) -> pd.DataFrame
     )
 
 
-def _read_values(path: Path) -> pd.DataFrame:
-    """A CSV with at least RowId and Location, these two as numbers."""
+def _read_columns(path: Path, *columns: str) -> pd.DataFrame:
+    """A CSV with at least these columns; RowId and Location become numbers, the others stay text."""
     table = _read_text(path)
-    absent = [name for name in _COLUMNS if name not in table]
-    if absent:
+    if any(name not in table for name in columns):
         raise UserError(
-            f"{path}: expected the columns RowId and Location, received "
+            f"{path}: expected the columns {' and '.join(columns)}, received "
             f"{','.join(map(str, table.columns)):.200}; name them in the first line"
         )
-    for name in _COLUMNS:
-        numbers = pd.to_numeric(table[name], errors="coerce")
-        good = np.isfinite(numbers) if name == "Location" else numbers % 1 == 0
-        if not good.all():
-            row = int(np.argmin(good))
-            kind = "a number" if name == "Location" else "a whole number"
-            raise UserError(
-                f"{path}: line {row + 2}, {name}: expected {kind}, received {table[name].iloc[row]!r:.80}; "
-                f"correct that line"
-            )
-        table[name] = numbers.astype(np.float64 if name == "Location" else np.int64)
+    for name in columns:
+        if name in _NUMBERS:
+            table[name] = _numbers(path, table[name])
     return table
+
+
+def _numbers(path: Path, texts: pd.Series) -> pd.Series:
+    dtype, kind = _NUMBERS[str(texts.name)]
+    numbers = pd.to_numeric(texts, errors="coerce")
+    good = np.isfinite(numbers) & ((numbers % 1 == 0) | (dtype is np.float64))
+    if not good.all():
+        row = int(np.argmin(good))
+        raise UserError(
+            f"{path}: line {row + 2}, {texts.name}: expected {kind}, received {texts.iloc[row]!r:.80}; "
+            f"correct that line"
+        )
+    return numbers.astype(dtype)
 
 
 def _read_text(path: Path) -> pd.DataFrame:

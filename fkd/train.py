@@ -100,9 +100,7 @@ def train_member(
         progress.epoch(loss, validation_rmse_px, state.best_rmse_px, state.best_epoch)
     stream.close()
     if not state.best_epoch:
-        raise UserError(
-            f"{task.name}: the training diverged (loss {loss}); lower training.optimizer.learning_rate"
-        )
+        raise UserError(f"{task.name}: the training diverged; lower training.optimizer.learning_rate")
     _finish(model, task, folder, state)
     progress.finish_member(state.best_rmse_px, state.best_epoch)
 
@@ -175,6 +173,7 @@ def _log_to_tensorboard(folder: MemberFolder, state: TrainingState) -> None:
 
 
 def _finish(model: keras.Model, task: MemberTask, folder: MemberFolder, state: TrainingState) -> None:
+    _write_history(folder, state)  # again, in case the last state outlived a kill before its history
     model.load_weights(folder.best_weights)
     predictions = predict_pixels(model, task.validation.images)
     atomic_write_array(folder.validation, predictions.astype(np.float32))

@@ -9,7 +9,7 @@ from competition_files import write_competition
 from kagglehub.exceptions import DataCorruptionError, KaggleApiHTTPError, UnauthenticatedError
 
 from fkd.data.faces import FaceData
-from fkd.data.source import choose_source, folder_name, load_data
+from fkd.data.source import choose_source, folder_name, load_data, name_data
 from fkd.errors import UserError
 
 
@@ -133,6 +133,13 @@ def test_folder_names(empty_place: Path) -> None:
     (empty_place / "..._").mkdir()
     with pytest.raises(UserError, match="letter or digit"):
         folder_name(empty_place / "..._")
+
+
+def test_the_name_is_known_before_loading(empty_place: Path, generated: list[Path]) -> None:
+    folder = write_competition(empty_place / "wild 15")
+    sources = ["auto", "synthetic", "kaggle", str(folder)]
+    assert [name_data(source) for source in sources] == ["synthetic", "synthetic", "kaggle", "wild_15"]
+    assert generated == []
 
 
 def test_no_such_folder() -> None:

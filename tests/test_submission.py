@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from fkd.errors import UserError
 from fkd.keypoints import Schema
-from fkd.submission import read_solution, read_submission, score, submission_table, write_submission
+from fkd.submission import (
+    read_features,
+    read_solution,
+    read_submission,
+    score,
+    submission_table,
+    total_rmse_px,
+    write_submission,
+)
 
 SCHEMA = Schema("two", ("nose", "chin"), {})
 IMAGE_IDS = np.array([10, 20])
@@ -182,3 +190,16 @@ def test_unreadable_csv_gets_one_line(tmp_path: Path, text: str, words: str) -> 
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing.csv: expected a CSV file, found none"):
         read_submission(tmp_path / "nothing.csv")
+
+
+def test_the_total_is_the_score_over_all() -> None:
+    assert total_rmse_px(SUBMISSION, SOLUTION) == scores(SOLUTION)["all", "all"]
+
+
+def test_features_of_a_lookup_table(tmp_path: Path) -> None:
+    path = tmp_path / "IdLookupTable.csv"
+    path.write_text("RowId,ImageId,FeatureName,Location\n2,1,chin_y,?\n")
+    assert read_features(path)[["RowId", "FeatureName"]].values.tolist() == [[2, "chin_y"]]
+    path.write_text("RowId,ImageId\n2,1\n")
+    with pytest.raises(UserError, match="expected the columns RowId and FeatureName"):
+        read_features(path)

@@ -45,20 +45,21 @@ def draw_face(
         # A pixel of the picture covers a block of canvas pixels; both have their centres at whole numbers.
         return SUPERSAMPLING * (points * scale + shift) + (SUPERSAMPLING - 1) / 2
 
+    unit_px = SUPERSAMPLING * scale
     curves = map_outlines(to_canvas, flat)
     albedo = _background(scene, rng)
     light = np.full_like(albedo, LIT)
     _paint_behind(albedo, light, identity, scene, curves, to_canvas)
     _paint_skin(albedo, light, identity, scene, to_canvas, rng)
     for side, _ in SIDES:
-        _paint_eye(albedo, light, identity, curves, side)
+        _paint_eye(albedo, light, identity, curves, side, unit_px)
         _paint_brow(albedo, identity, curves[f"{side}_brow"], rng)
-    _paint_nose(albedo, light, identity, scene, curves)
+    _paint_nose(albedo, light, identity, scene, curves, unit_px)
     _paint_mouth(albedo, identity, scene, curves)
     _paint_moustache(albedo, identity, curves)
     _paint_glasses(albedo, identity, curves)
     picture = cv2.multiply(albedo, light, scale=1 / LIT).astype(np.uint8)
-    _paint_occluder(picture, identity, scene, curves, rng)
+    _paint_occluder(picture, identity, scene, curves, unit_px, rng)
     return _photograph(picture, scene, rng), (keypoints_of(flat) * scale + shift).astype(np.float32)
 
 
@@ -91,9 +92,8 @@ def _blend(plane: Plane, value: float | Plane, mask: Plane, alpha: float, box: t
 def _box(points: Array, margin: float) -> tuple[slice, slice]:
     x, y, width, height = cv2.boundingRect(points.astype(np.float32))
     reach = int(margin) + 1
-    return slice(max(y - reach, 0), max(y + height + reach, 0)), slice(
-        max(x - reach, 0), max(x + width + reach, 0)
-    )
+    rows = slice(max(y - reach, 0), max(y + height + reach, 0))
+    return rows, slice(max(x - reach, 0), max(x + width + reach, 0))
 
 
 def _wash(plane: Plane, polygon: Array, value: float, alpha: float = 1.0, soft: float = 0.0) -> None:
@@ -119,12 +119,6 @@ def _stroke(
 
 def _strokes(plane: Plane, lines: list[Array], value: float, width: int = 1) -> None:
     cv2.polylines(plane, [_fixed(line) for line in lines], False, value, width, cv2.LINE_AA, SHIFT_BITS)
-
-
-def _px_per_unit(curves: Outlines) -> float:
-    """Canvas pixels of one head unit, from the height of the face (which turning hardly changes)."""
-    points = keypoints_of(curves)
-    return float(np.linalg.norm(points[10] - (points[0] + points[1]) / 2))
 
 
 # Head
@@ -153,29 +147,17 @@ def _paint_behind(
 ) -> None:
     """What the head hides: shoulders, neck, long hair and ears."""
 
-    def place(points: list[list[float]]) -> Array:
+    def place(points: list[list[float]] | Array) -> Array:
         return to_canvas(project(np.array(points, float), scene))
 
-    half, jaw = identity.half_width, scene.mouth_open
-    clothes = identity.iris + 40
-    _fill(albedo, place([[-5, 9, -2], [-4, 5.3, -2], [0, 4.6, -1.6], [4, 5.3, -2], [5, 9, -2]]), clothes)
+    clothes = place([[-5, 9, -2], [-4, 5.3, -2], [0, 4.6, -1.6], [4, 5.3, -2], [5, 9, -2]])
+    _fill(albedo, clothes, identity.iris + 40)
     if identity.long_hair:
-        side = half + 0.5
-        _fill(
-            albedo,
-            place(
-                [
-                    [-half, -2, -2],
-                    [half, -2, -2],
-                    [side, 1, -2],
-                    [side, 5, -2],
-                    [-side, 5, -2],
-                    [-side, 1, -2],
-                ]
-            ),
-            identity.hair,
-        )
-    neck = place([[-1.3, 1.8, -1.8], [1.3, 1.8, -1.8], [1.4, 5 + jaw, -1.6], [-1.4, 5 + jaw, -1.6]])
+        half = identity.half_width
+        u, v = np.array([-half, half, half + 0.5, half + 0.5, -half - 0.5, -half - 0.5]), [-2, -2, 1, 5, 5, 1]
+        _fill(albedo, place(np.stack([u, v, np.full(6, -2)], axis=-1)), identity.hair)
+    chest = 5 + scene.mouth_open
+    neck = place([[-1.3, 1.8, -1.8], [1.3, 1.8, -1.8], [1.4, chest, -1.6], [-1.4, chest, -1.6]])
     _fill(albedo, neck, identity.skin)
     _fill(light, neck, 0.5 * LIT)
     for side_name, _ in SIDES:
@@ -234,15 +216,14 @@ def _stubble(identity: Identity, points: Array) -> Array:
     """Where a beard grows, in [0, 1]: jaw, chin and upper lip, not the cheeks."""
     u, v = np.abs(points[..., 0]), points[..., 1]
     edge = identity.nose_length + 0.55 - 0.25 * np.clip(u - 1.2, 0, 1)
-    return np.clip((v - edge) / 0.4, 0, 1) * (points[..., 1] < 4.5)
+    return np.clip((v - edge) / 0.4, 0, 1)
 
 
 def _comb(albedo: Plane, identity: Identity, grid: Array, hair: Array, rng: np.random.Generator) -> None:
     """Strands along the hair, from the crown to the hairline."""
     columns = np.repeat(np.arange(2, grid.shape[1] - 3), 4)
-    strands = _fixed(
-        grid[:, columns] + rng.random((len(columns), 1)) * (grid[:, columns + 1] - grid[:, columns])
-    )
+    left, right = grid[:, columns], grid[:, columns + 1]
+    strands = _fixed(left + rng.random((len(columns), 1)) * (right - left))
     covered = hair[:, columns] > rng.uniform(0.05, 0.9, len(columns))
     for tone in identity.hair + rng.uniform(-18, 28, STRAND_TONES):
         chosen = rng.integers(0, len(columns), len(columns) // STRAND_TONES)
@@ -253,9 +234,11 @@ def _comb(albedo: Plane, identity: Identity, grid: Array, hair: Array, rng: np.r
 # Features
 
 
-def _paint_eye(albedo: Plane, light: Plane, identity: Identity, curves: Outlines, side: str) -> None:
+def _paint_eye(
+    albedo: Plane, light: Plane, identity: Identity, curves: Outlines, side: str, unit_px: float
+) -> None:
     upper, lower = curves[f"{side}_upper_lid"], curves[f"{side}_lower_lid"]
-    skin, unit = identity.skin, _px_per_unit(curves) / identity.nose_length
+    skin = identity.skin
     _stroke(albedo, curves[f"{side}_crease"], 0.55 * skin, 2, 0.6, 0.7)
     _stroke(albedo, curves[f"{side}_bag"], 0.65 * skin, 2, 0.25 + 0.4 * identity.wrinkles, 1.2)
     eyeball = np.concatenate([upper, lower[::-1]])
@@ -267,12 +250,12 @@ def _paint_eye(albedo: Plane, light: Plane, identity: Identity, curves: Outlines
     _strokes(inside, [np.concatenate([iris, iris[:1]])], 0.5 * identity.iris)
     _fill(inside, pupil, 8)
     _blend(albedo, inside, mask, 1.0, box)
-    glint = pupil.mean(axis=0) + 0.06 * unit * np.array([1, -1])
+    glint = pupil.mean(axis=0) + 0.06 * unit_px * np.array([1, -1])
     if mask[tuple(np.clip(glint[::-1], 0, CANVAS_PX - 1).astype(int))] == 255:
-        _wash(albedo, glint + 0.035 * unit * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]), 250, 0.9)
+        _wash(albedo, glint + 0.035 * unit_px * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]), 250, 0.9)
     _stroke(albedo, lower, 0.5 * skin, 1, 0.7)
     _stroke(albedo, upper, 0.15 * skin, 2, 0.95)
-    shade = np.concatenate([upper, upper[::-1] + np.array([0, 0.09 * unit])])
+    shade = np.concatenate([upper, upper[::-1] + np.array([0, 0.09 * unit_px])])
     _wash(light, shade, 0.4 * LIT, 0.5, 0.8)
 
 
@@ -285,16 +268,14 @@ def _paint_brow(albedo: Plane, identity: Identity, line: Array, rng: np.random.G
     _wash(albedo, np.concatenate([line + across * half, (line - across * half)[::-1]]), tone, 0.85, 0.7)
     starts = rng.integers(0, len(line) - 1, 10)
     lean = rng.uniform(-1, 1, (10, 1)) * across[starts] * half[starts]
-    hairs = [
-        np.stack([line[i] + lean_i, line[i + 1] - lean_i]) for i, lean_i in zip(starts, lean, strict=True)
-    ]
-    _strokes(albedo, hairs, 0.8 * tone)
+    _strokes(albedo, list(np.stack([line[starts] + lean, line[starts + 1] - lean], axis=1)), 0.8 * tone)
 
 
-def _paint_nose(albedo: Plane, light: Plane, identity: Identity, scene: Scene, curves: Outlines) -> None:
-    unit = _px_per_unit(curves) / identity.nose_length
+def _paint_nose(
+    albedo: Plane, light: Plane, identity: Identity, scene: Scene, curves: Outlines, unit_px: float
+) -> None:
     base = curves["nose_base"]
-    thrown = np.array([-scene.light[0], 0.5 - 0.5 * scene.light[1]]) * 0.35 * unit
+    thrown = np.array([-scene.light[0], 0.5 - 0.5 * scene.light[1]]) * 0.35 * unit_px
     _wash(light, np.concatenate([base, base[::-1] + thrown]), 0.45 * LIT, 0.6 * (1 - scene.ambient) + 0.15, 2)
     _stroke(albedo, base, 0.5 * identity.skin, 2, 0.5, 1)
     for side, sign in SIDES:
@@ -303,8 +284,8 @@ def _paint_nose(albedo: Plane, light: Plane, identity: Identity, scene: Scene, c
         _wash(albedo, curves[f"{side}_nostril"], 0.15 * identity.skin, 0.85 * seen, 0.6)
         fold_alpha = 0.15 + 0.4 * identity.wrinkles + 0.35 * scene.smile
         _stroke(albedo, curves[f"{side}_fold"], 0.55 * identity.skin, 2, min(fold_alpha, 0.8), 1.4)
-    tip = curves["nose_tip"][0] + np.array([scene.light[0], -0.3]) * 0.12 * unit
-    shine = 0.09 * unit * np.array([[-1, 0], [0, -1], [1, 0], [0, 1]])
+    tip = curves["nose_tip"][0] + np.array([scene.light[0], -0.3]) * 0.12 * unit_px
+    shine = 0.09 * unit_px * np.array([[-1, 0], [0, -1], [1, 0], [0, 1]])
     _wash(albedo, tip + shine, min(255, identity.skin + 45), 0.6, 1.5)
 
 
@@ -349,27 +330,31 @@ def _paint_glasses(albedo: Plane, identity: Identity, curves: Outlines) -> None:
 
 
 def _paint_occluder(
-    picture: Plane, identity: Identity, scene: Scene, curves: Outlines, rng: np.random.Generator
+    picture: Plane,
+    identity: Identity,
+    scene: Scene,
+    curves: Outlines,
+    unit_px: float,
+    rng: np.random.Generator,
 ) -> None:
     """A hand, an object or a strand of hair before the face."""
     if scene.occluder == "none":
         return
-    unit = _px_per_unit(curves) / identity.nose_length
     points = keypoints_of(curves)
-    anchor = points[rng.integers(len(points))] + rng.normal(0, 0.4 * unit, 2)
+    anchor = points[rng.integers(len(points))] + rng.normal(0, 0.4 * unit_px, 2)
     if scene.occluder == "hand":
-        _paint_hand(picture, identity, anchor, unit, rng)
+        _paint_hand(picture, identity, anchor, unit_px, rng)
     elif scene.occluder == "hair":
         along = np.linspace(-2.5, 2, 12)
         bend, phase = rng.uniform(0.1, 0.4), rng.uniform(0, 6)
-        strand = anchor + unit * np.stack([bend * np.sin(along + phase), along], axis=-1)
-        for offset in rng.normal(0, 0.12 * unit, 9):
+        strand = anchor + unit_px * np.stack([bend * np.sin(along + phase), along], axis=-1)
+        for offset in rng.normal(0, 0.12 * unit_px, 9):
             taper = np.stack([offset * np.linspace(1.3, 0.2, 12), 0 * along], axis=-1)
             _strokes(picture, [strand + taper], identity.hair + rng.uniform(-10, 30))
     else:
         turn = rng.uniform(0, 2 * np.pi)
         along, across = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
-        long, wide = rng.uniform(0.5, 1.3, 2)[:, None] * unit
+        long, wide = rng.uniform(0.4, 0.9, 2)[:, None] * unit_px
         object_ = anchor + np.array(
             [a * long * along + b * wide * across for a, b in ((-1, -1), (9, -1), (9, 1), (-1, 1))]
         )
@@ -377,20 +362,20 @@ def _paint_occluder(
 
 
 def _paint_hand(
-    picture: Plane, identity: Identity, anchor: Array, unit: float, rng: np.random.Generator
+    picture: Plane, identity: Identity, anchor: Array, unit_px: float, rng: np.random.Generator
 ) -> None:
     turn = rng.uniform(0.1, 0.9) * np.pi  # the arm comes from below
     reach = np.array([np.cos(turn), np.sin(turn)])
-    across = np.array([-reach[1], reach[0]]) * 0.36 * unit
-    thickness = round(0.36 * unit)
+    across = np.array([-reach[1], reach[0]]) * 0.36 * unit_px
+    thickness = round(0.36 * unit_px)
     tone = min(identity.skin * rng.uniform(0.7, 1.0), 235)
     for finger in range(4):
-        tip = anchor + finger * across + reach * unit * (0.15 * abs(finger - 1.4))
-        line = np.stack([tip, tip + 6 * unit * reach])
+        tip = anchor + finger * across + reach * unit_px * (0.15 * abs(finger - 1.4))
+        line = np.stack([tip, tip + 6 * unit_px * reach])
         _strokes(picture, [line], 0.5 * tone, thickness + 2)
         _strokes(picture, [line], tone, thickness)
-    palm = anchor + 1.5 * across + reach * 1.9 * unit
-    _strokes(picture, [np.stack([palm, palm + 5 * unit * reach])], 0.97 * tone, thickness * 4)
+    palm = anchor + 1.5 * across + reach * 1.9 * unit_px
+    _strokes(picture, [np.stack([palm, palm + 5 * unit_px * reach])], 0.97 * tone, thickness * 4)
 
 
 def _photograph(picture: Plane, scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.uint8]:

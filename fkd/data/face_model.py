@@ -90,7 +90,11 @@ def head_outlines(identity: Identity, scene: Scene) -> Outlines:
         u, v, drop, lift = outline.T
         return _on_surface(identity, scene, u, v) + np.stack([0 * u, drop, lift], axis=-1)
 
-    return map_outlines(lay_on, flat)
+    outlines = map_outlines(lay_on, flat)
+    for side, _ in SIDES:
+        for name in ("iris", "pupil"):  # flat: an eyeball does not bend with the skin around it
+            outlines[f"{side}_{name}"][:, 2] = outlines[f"{side}_eye_center"][0, 2]
+    return outlines
 
 
 def map_outlines(function: Callable[[Array], Array], outlines: Outlines) -> Outlines:
@@ -125,8 +129,8 @@ def keypoints_of(outlines: Outlines) -> Array:
         "mouth_center_bottom_lip": _middle(outlines["lower_lip"]),
     }
     for side, _ in SIDES:
-        upper, lower, brow = (outlines[f"{side}_{name}"] for name in ("upper_lid", "lower_lid", "brow"))
-        points[f"{side}_eye_center"] = (_middle(upper) + _middle(lower)) / 2
+        upper, brow = outlines[f"{side}_upper_lid"], outlines[f"{side}_brow"]
+        points[f"{side}_eye_center"] = outlines[f"{side}_eye_center"][0]
         points[f"{side}_eye_inner_corner"], points[f"{side}_eye_outer_corner"] = upper[0], upper[-1]
         points[f"{side}_eyebrow_inner_end"], points[f"{side}_eyebrow_outer_end"] = brow[0], brow[-1]
     return np.array([points[name] for name in KAGGLE15.names])
@@ -213,9 +217,9 @@ def _eye_outlines(identity: Identity, scene: Scene, sign: int) -> Outlines:
     slant = -identity.eye_tilt * t
     lower = 0.45 * identity.eye_height
     upper = lower - 1.45 * identity.eye_height * scene.eye_opening
-    centre_u = sign * identity.eye_spacing + scene.gaze[0]
-    centre_v = (lower + upper) / 2 + scene.gaze[1]
+    centre_u, centre_v = sign * identity.eye_spacing, (lower + upper) / 2
     outlines = {
+        "eye_center": _outline(centre_u, centre_v),
         "upper_lid": _outline(u, slant + upper * bow),
         "lower_lid": _outline(u, slant + lower * bow),
         "crease": _outline(u * 1.01, slant + (min(upper, -0.3 * identity.eye_height) - 0.09) * bow - 0.03),
@@ -223,9 +227,9 @@ def _eye_outlines(identity: Identity, scene: Scene, sign: int) -> Outlines:
     }
     for name, radius in (("iris", 0.2), ("pupil", 0.085)):
         iris_u, iris_v = _circle(radius, radius, 14)
-        outlines[name] = _outline(centre_u + iris_u, centre_v + iris_v)
+        outlines[name] = _outline(centre_u + scene.gaze[0] + iris_u, centre_v + scene.gaze[1] + iris_v)
     rim_u, rim_v = _circle(0.68, 0.5, 24, 0.75)
-    outlines["rim"] = _outline(sign * identity.eye_spacing + rim_u, 0.1 + rim_v, lift=0.3)
+    outlines["rim"] = _outline(centre_u + rim_u, 0.1 + rim_v, lift=0.3)
     return outlines
 
 

@@ -1,10 +1,9 @@
 """Reads the competition's files, zipped or not, quickly and strictly."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +30,7 @@ OPTIONAL_FILES = ("groups", "solution")
 
 _PIXELS = IMAGE_SIZE_PX**2
 _LARGEST_PIXEL = np.iinfo(np.uint8).max
-_ROWS_AT_ONCE = 8  # so that their text and numbers (about 3 MB) stay in the processor's cache
-
-
-class _ImageRow(NamedTuple):
-    cells: list[Cell]
-    image: Cell
-    pixels: bytes
+_BYTES_AT_ONCE = 2**18  # about 8 rows, whose text and numbers (3 MB) stay in the processor's cache
 
 
 def find_files(folder: Path) -> dict[str, Path]:
@@ -155,57 +148,65 @@ def read_solution(path: Path, lookup: pd.DataFrame) -> pd.DataFrame:
 
 def _read_images(path: Path, columns: Sequence[str]) -> tuple[list[list[Cell]], npt.NDArray[np.uint8]]:
     """The cells of `columns` for every row, and the images, shape (rows, height, width)."""
-    cells: list[list[Cell]] = []
-    images: list[npt.NDArray[np.uint8]] = []
-    with open_csv(path) as stream:
-        rows = _image_rows(path, stream, columns)
-        while chunk := list(islice(rows, _ROWS_AT_ONCE)):
-            cells += [row.cells for row in chunk]
-            images.append(_parse_pixels(chunk))
+    # Unzipping and parsing take about the same time and both release Python's lock: one thread for each.
+    with open_csv(path) as stream, ThreadPoolExecutor(max_workers=1) as parser:
+        first_line = stream.readline().decode("utf-8-sig", errors="replace")
+        header = read_header(path, first_line, (*columns, "Image"))
+        if header[-1] != "Image":
+            raise Cell(path, 1, "Image", "").error("it as the last column", f"{header[-1]!r} there")
+        parts = []
+        number = 2
+        while lines := stream.readlines(_BYTES_AT_ONCE):
+            parts.append(parser.submit(_parse_lines, path, header, columns, number, lines))
+            number += len(lines)
+    cells = [row for part in parts for row in part.result()[0]]
     check_not_empty(path, cells)
-    return cells, np.concatenate(images).reshape(-1, IMAGE_SIZE_PX, IMAGE_SIZE_PX)
+    images = np.concatenate([part.result()[1] for part in parts])
+    return cells, images.reshape(-1, IMAGE_SIZE_PX, IMAGE_SIZE_PX)
 
 
-def _image_rows(path: Path, stream: BinaryIO, columns: Sequence[str]) -> Iterator[_ImageRow]:
-    """Split the lines at their commas: no value of these files contains one, quoted or not."""
-    first_line = stream.readline().decode("utf-8-sig", errors="replace")
-    header = read_header(path, first_line, (*columns, "Image"))
-    if header[-1] != "Image":
-        raise Cell(path, 1, "Image", "").error("it as the last column", f"{header[-1]!r} there")
+def _parse_lines(
+    path: Path, header: Sequence[str], columns: Sequence[str], number: int, lines: Sequence[bytes]
+) -> tuple[list[list[Cell]], npt.NDArray[np.uint8]]:
+    """The cells of `columns` and the images, shape (rows, pixels), of lines that begin with line `number`.
+
+    The lines are split at every comma: no value of these files contains one, quoted or not.
+    """
     places = [(column, header.index(column)) for column in columns]
-    for number, line in enumerate(stream, start=2):
+    cells: list[list[Cell]] = []
+    texts: list[bytes] = []
+    image_cells: list[Cell] = []
+    for line_number, line in enumerate(lines, start=number):
         before, _, pixels = line.rpartition(b",")
         if not before and not pixels.strip():
             continue  # an empty line
         values = before.decode(errors="replace").split(",")
-        check_width(path, number, header, len(values) + 1)
-        cells = [Cell(path, number, column, values[place].strip(' "')) for column, place in places]
-        yield _ImageRow(cells, Cell(path, number, "Image", ""), pixels.strip(b' "\r\n'))
-
-
-def _parse_pixels(rows: list[_ImageRow]) -> npt.NDArray[np.uint8]:
-    """The images of some rows, shape (rows, pixels)."""
-    images = _parse_plain_pixels([row.pixels for row in rows])
+        check_width(path, line_number, header, len(values) + 1)
+        cells.append([Cell(path, line_number, column, values[place].strip(' "')) for column, place in places])
+        image_cells.append(Cell(path, line_number, "Image", ""))
+        texts.append(pixels.strip(b' "\r\n'))
+    images = _parse_plain_pixels(texts)
     if images is None:
-        images = np.array([_parse_pixels_one_by_one(row) for row in rows], dtype=np.uint8)
-    return images
+        rows = [_parse_pixels_one_by_one(*row) for row in zip(image_cells, texts, strict=True)]
+        images = np.array(rows, dtype=np.uint8).reshape(-1, _PIXELS)
+    return cells, images
 
 
-def _parse_plain_pixels(texts: list[bytes]) -> npt.NDArray[np.uint8] | None:
+def _parse_plain_pixels(texts: Sequence[bytes]) -> npt.NDArray[np.uint8] | None:
     """Parse all digits at once where single spaces part the right number of values; None where not."""
-    # With two bytes in front the first number can look three bytes back from its end, as all others do.
+    # With two bytes in front the first number too has a place for hundreds.
     text = np.frombuffer(b"  " + b" ".join(texts) + b" ", np.uint8)
-    ends = np.flatnonzero(text == ord(" "))[2:]
-    row_ends = np.cumsum([len(row) + 1 for row in texts]) + 1
-    if len(ends) != _PIXELS * len(texts) or not np.array_equal(ends[_PIXELS - 1 :: _PIXELS], row_ends):
+    places = np.flatnonzero(text[3:] == ord(" "))  # of each number's hundreds, three bytes before its space
+    row_ends = np.cumsum([len(row) + 1 for row in texts]) - 2
+    if not texts or len(places) != _PIXELS * len(texts) or (places[_PIXELS - 1 :: _PIXELS] != row_ends).any():
         return None
-    digits = np.diff(ends, prepend=1) - 1  # how many each number has
+    digits = np.diff(places, prepend=-2) - 1  # how many each number has
     if digits.min() < 1 or digits.max() > 3:
         return None
     # A byte below "0" wraps round, so that it too is above 9.
-    ones, tens, hundreds = (
-        (text[ends - place] - np.uint8(ord("0"))) * (digits >= place) for place in (1, 2, 3)
-    )
+    ones = text[2:][places] - np.uint8(ord("0"))
+    tens = (text[1:][places] - np.uint8(ord("0"))) * (digits > 1)
+    hundreds = (text[places] - np.uint8(ord("0"))) * (digits > 2)
     if max(ones.max(), tens.max(), hundreds.max()) > 9:
         return None
     values = np.uint16(100) * hundreds + np.uint8(10) * tens + ones
@@ -214,13 +215,13 @@ def _parse_plain_pixels(texts: list[bytes]) -> npt.NDArray[np.uint8] | None:
     return values.astype(np.uint8).reshape(len(texts), _PIXELS)
 
 
-def _parse_pixels_one_by_one(row: _ImageRow) -> list[int]:
+def _parse_pixels_one_by_one(cell: Cell, text: bytes) -> list[int]:
     """The same for one row with any white space, slowly; UserError at the first value that is wrong."""
-    numbers = row.pixels.split()
+    numbers = text.split()
     for place, number in enumerate(numbers, start=1):
         if not number.isdigit() or float(number) > _LARGEST_PIXEL:
             received = f"{shown(number.decode(errors='replace'))} as pixel {place}"
-            raise row.image.error(f"pixels from 0 to {_LARGEST_PIXEL}", received)
+            raise cell.error(f"pixels from 0 to {_LARGEST_PIXEL}", received)
     if len(numbers) != _PIXELS:
-        raise row.image.error(f"{_PIXELS} pixels", f"{len(numbers)}")
+        raise cell.error(f"{_PIXELS} pixels", f"{len(numbers)}")
     return [int(number) for number in numbers]

@@ -27,6 +27,7 @@ FULLY_LABELLED_FRACTION = 1 / 3
 IMAGES_PER_IDENTITY = {1: 0.7, 2: 0.15, 3: 0.1, 4: 0.05}  # count: probability
 FACES_PER_TASK = 50
 SERIAL_TASKS = 4  # up to here drawing takes less time than starting processes
+GREY_TEXT = [str(value) for value in range(256)]  # twice as fast as calling str for every pixel
 # The first of a random generator's keys, so that identities, scenes and plans never share numbers.
 IDENTITY_KEY, SCENE_KEY, PLAN_KEY = range(3)
 
@@ -114,10 +115,10 @@ def random_scene(rng: np.random.Generator, loose: bool) -> Scene:
     def about(mean: float, spread: float) -> float:
         return mean + spread * min(max(rng.standard_normal(), -2.2), 2.2)
 
-    looseness = 1.25 if loose else 1.0
+    looseness = 1.15 if loose else 1.0
     return Scene(
-        yaw=about(0, 0.26),
-        pitch=about(0, 0.14),
+        yaw=about(0, 0.23),
+        pitch=about(0, 0.13),
         roll=about(0, 0.12),
         smile=max(0.0, rng.uniform(-0.6, 1)),
         mouth_open=max(0.0, rng.uniform(-0.6, 0.5)),
@@ -127,7 +128,7 @@ def random_scene(rng: np.random.Generator, loose: bool) -> Scene:
         gaze=(about(0, 0.06), about(0, 0.02)),
         light=(about(0, 0.6), about(-0.35, 0.35), 0.8),
         ambient=rng.uniform(0.25, 0.75),
-        centre_px=(about(CENTRE_PX, 2.2 * looseness), about(55.5, 2.0 * looseness)),
+        centre_px=(about(CENTRE_PX, 2.0 * looseness), about(55.0, 2.0 * looseness)),
         size_px=about(66 if loose else 71, 3.5 * looseness),
         background=(rng.uniform(0, 255), rng.uniform(0, 255)),
         clutter=int(rng.integers(0, 9)),
@@ -186,7 +187,7 @@ def _draw_in_parallel(seed: int, plan: Faces) -> tuple[list[str], npt.NDArray[np
 
 def _draw_as_text(seed: int, plan: Faces) -> tuple[list[str], npt.NDArray[np.float32]]:
     images, keypoints = draw_faces(seed, plan["identity"], plan["index"], plan["loose"])
-    return [" ".join(map(str, image.ravel().tolist())) for image in images], keypoints
+    return [" ".join(map(GREY_TEXT.__getitem__, image.tobytes())) for image in images], keypoints
 
 
 def _labels(keypoints: npt.NDArray[np.float32], loose: bool) -> list[str]:

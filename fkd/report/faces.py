@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-_SCALE = 3
+_SCALE = 2
 _COLUMNS = 8
 _GREEN_BGR = (60, 230, 60)
 # cv2 draws at sub-pixel places given as fixed-point numbers with this many fractional bits.
@@ -29,6 +29,6 @@ def _face(image: npt.NDArray[np.uint8], points_px: npt.NDArray[np.floating]) -> 
     # The centre of pixel 0 stands at 0; enlarged, it stands in the middle of _SCALE pixels.
     centres = (points_px[~np.isnan(points_px).any(axis=1)] + 0.5) * _SCALE - 0.5
     for x, y in np.rint(centres * 2**_FRACTION_BITS).astype(int).tolist():
-        radius = int(1.5 * 2**_FRACTION_BITS)
+        radius = 2 * 2**_FRACTION_BITS
         cv2.circle(picture, (x, y), radius, _GREEN_BGR, -1, cv2.LINE_AA, _FRACTION_BITS)
     return picture  # type: ignore[return-value]  # OpenCV's stubs promise no type

@@ -1,0 +1,77 @@
+# fkd: `make help` lists the targets. Every target does its own set-up.
+
+EXPERIMENT ?=
+DATA ?= auto
+SET ?=
+STORE ?= models_store
+FRESH ?=
+TENSORBOARD ?=
+
+# The newest of the supported Pythons, the machine's own first.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
+# A GPU that the driver shows wants the packages that can use it.
+LOCK := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),requirements-gpu.txt,requirements.txt)
+
+FKD := .venv/bin/fkd
+RUN := $(EXPERIMENT) --data '$(DATA)' --store '$(STORE)'
+SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help train-ensemble submit data status select test lint types lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@echo
+	@echo 'Variables: EXPERIMENT=stem of experiments/*.yaml  DATA=auto|kaggle|synthetic|folder'
+	@echo '           SET="key=value ..."  STORE=folder  FRESH=1 (train anew)  TENSORBOARD=1 (write logs)'
+
+train-ensemble: .venv/run ## Train every member of every specialist; go on where it stopped
+	$(FKD) train $(RUN) $(SETTINGS) $(if $(FRESH),--fresh) $(if $(TENSORBOARD),--tensorboard)
+
+submit: .venv/run ## Select members, average them, write models_store/<run>/submission.csv
+	$(FKD) submit $(RUN) $(SETTINGS)
+
+data: .venv/run ## Read, download or generate the data and say what is in it
+	$(FKD) data --data '$(DATA)'
+
+status: .venv/run ## Show where the members of a run, or of all runs, stand
+	$(FKD) status $(RUN)
+
+select: .venv/run ## Choose members and say what the choice is worth
+	$(FKD) select $(RUN) $(SETTINGS)
+
+test: .venv/test lint types ## Lint, check types and run the tests
+	.venv/bin/python -m pytest
+
+lint: .venv/test ## Check style
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+
+types: .venv/test ## Check the types of the package
+	.venv/bin/mypy
+
+lock: ## Renew the lock files from setup.cfg (needs uv)
+	uv pip compile --universal --generate-hashes --python-version 3.11 setup.cfg -o requirements.txt
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra gpu setup.cfg -o requirements-gpu.txt
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra test setup.cfg -o requirements-test.txt
+
+clean: ## Remove the virtual environment and caches; runs and data stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+.venv/run: $(LOCK) setup.cfg
+	$(call install,$(LOCK))
+
+.venv/test: requirements-test.txt setup.cfg
+	$(call install,requirements-test.txt)
+
+define install
+	@test -n '$(PYTHON)' || { echo 'fkd needs Python 3.11, 3.12 or 3.13 and found none; install one or set PYTHON=path'; exit 1; }
+	@test -x .venv/bin/pip || $(PYTHON) -m venv .venv
+	@echo 'Installing the packages of $(1) into .venv (a few minutes the first time)'
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+endef

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from fkd.experiment import Experiment, load_experiment
+from fkd.keypoints import KAGGLE15
+from fkd.models.build import build_model
+from fkd.predict import predict_ensemble, predict_pixels
+from fkd.store import Run
+
+
+def _mean_grey_model() -> keras.Model:
+    """Answers the image's mean grey value as x and its negative as y."""
+    image = keras.Input((96, 96, 1))
+    mean = keras.layers.GlobalAveragePooling2D()(image)
+    return keras.Model(image, keras.layers.Concatenate()([mean, -mean]))
+
+
+def test_outputs_become_pixels_in_the_images_order():
+    greys = np.array([0, 51, 255], np.uint8)  # 0, 0.2 and 1
+    images = np.broadcast_to(greys[:, None, None], (3, 96, 96))
+    expected = [[[47.5, 47.5]], [[57.1, 37.9]], [[95.5, -0.5]]]
+    np.testing.assert_allclose(predict_pixels(_mean_grey_model(), images), expected, atol=1e-4)
+
+
+def test_more_images_than_fit_one_batch():
+    images = np.zeros((600, 96, 96), np.uint8)
+    images[599] = 255
+    predictions = predict_pixels(_mean_grey_model(), images)
+    assert predictions.shape == (600, 1, 2)
+    np.testing.assert_allclose(predictions[[0, 255, 256, 599], 0, 0], [47.5, 47.5, 47.5, 95.5], atol=1e-4)
+
+
+@pytest.fixture
+def experiment(tiny_experiment: Path) -> Experiment:
+    return load_experiment(str(tiny_experiment))
+
+
+def test_the_ensemble_fills_each_specialists_points_with_its_weighted_average(
+    tmp_path: Path, experiment: Experiment
+):
+    run = Run(tmp_path / "tiny-faces")
+    images = np.random.default_rng(0).integers(0, 256, (5, 96, 96), np.uint8)
+    by_member = []
+    for index in range(2):
+        model = build_model(experiment.network, 4, experiment.member_seed("four", index))
+        run.member("four", index).path.mkdir(parents=True)
+        model.save_weights(run.member("four", index).best_weights)
+        by_member.append(predict_pixels(model, images))
+    predictions = predict_ensemble(run, experiment, {"four": [1, 0, 1]}, images)
+    expected = (by_member[0] + 2 * by_member[1]) / 3
+    np.testing.assert_allclose(predictions[:, KAGGLE15.indices("four")], expected, atol=1e-4)
+    assert np.isnan(predictions[:, KAGGLE15.indices("eleven")]).all()

@@ -1,0 +1,74 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fkd.data.faces import FaceData, Faces
+from fkd.errors import UserError
+from fkd.experiment import Experiment, load_experiment
+from fkd.keypoints import KAGGLE15
+from fkd.specialists import finished_members, make_splits, read_split
+from fkd.store import Run
+
+FACES = 20
+
+
+@pytest.fixture
+def data() -> FaceData:
+    """Unlike faces of ten persons; rows 0 to 7 are complete, 8 to 18 have the four points, 19 has none."""
+    keypoints = np.full((FACES, 15, 2), 40, np.float32)
+    keypoints[8:, KAGGLE15.indices("eleven")] = np.nan
+    keypoints[19] = np.nan
+    images = np.random.default_rng(0).integers(0, 256, (FACES, 96, 96), np.uint8)
+    training = Faces(images, keypoints, np.arange(FACES))
+    groups = np.arange(FACES) // 2
+    return FaceData("faces", "c" * 64, training, training, groups, pd.DataFrame(), None)
+
+
+@pytest.fixture
+def experiment(tiny_experiment: Path) -> Experiment:
+    return load_experiment(str(tiny_experiment))
+
+
+def test_rows_by_specialist(tmp_path: Path, experiment: Experiment, data: FaceData):
+    splits = make_splits(Run(tmp_path), experiment, data)
+    for specialist, rows in (("four", 19), ("eleven", 8)):
+        split = splits[specialist]
+        assert sorted([*split.training, *split.validation]) == list(range(rows))
+        assert not set(split.training // 2) & set(split.validation // 2), "a person stands on both sides"
+        assert len(split.validation_groups) == len(split.validation)
+    assert len(splits["eleven"].validation) == 2  # a quarter of eight
+
+
+def test_the_split_is_drawn_once_and_kept(tmp_path: Path, experiment: Experiment, data: FaceData):
+    run = Run(tmp_path)
+    make_splits(run, experiment, data)
+    record = json.loads(run.split("four").read_text())
+    record["validation"] = [5]
+    run.split("four").write_text(json.dumps(record))
+    assert make_splits(run, experiment, data)["four"].validation.tolist() == [5]
+    assert read_split(run, "four").validation.tolist() == [5]
+
+
+def test_too_few_faces_name_the_specialist(tmp_path: Path, experiment: Experiment, data: FaceData):
+    data.training.keypoints[1:] = np.nan
+    with pytest.raises(UserError, match=r"^four: validation split: expected rows from at least 2 groups"):
+        make_splits(Run(tmp_path), experiment, data)
+
+
+def test_unfinished_members_are_left_out_and_said(tmp_path: Path, experiment: Experiment):
+    run = Run(tmp_path)
+    run.member("four", 0).path.mkdir(parents=True)
+    run.member("four", 0).done.write_text("{}")
+    np.save(run.member("four", 0).validation, np.zeros((1, 4, 2)))
+    run.member("four", 1).path.mkdir(parents=True)
+    assert finished_members(run, experiment, "four") == (
+        [0],
+        ["four/01: left out, its training is not finished"],
+    )
+    run.member("four", 1).done.write_text("{}")
+    members, (reason,) = finished_members(run, experiment, "four")
+    assert members == [0]
+    assert reason.endswith("validation.npy is missing")

@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fkd.errors import UserError
+from fkd.experiment import Experiment, load_experiment
+from fkd.store import Run, atomic_path, atomic_write_array, atomic_write_bytes, open_run
+
+DATA = {"data_checksum": "a" * 64}
+
+
+@pytest.fixture
+def experiment(tiny_experiment: Path) -> Experiment:
+    return load_experiment(str(tiny_experiment))
+
+
+def _fail_halfway(path: Path) -> None:
+    path.write_bytes(b"half")
+    raise OSError("disk full")
+
+
+def test_an_interrupted_write_leaves_the_former_file(tmp_path: Path):
+    path = tmp_path / "file.txt"
+    atomic_write_bytes(path, b"former")
+    with pytest.raises(OSError, match="disk full"), atomic_path(path) as temporary:
+        _fail_halfway(temporary)
+    assert path.read_bytes() == b"former"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_arrays_are_read_without_pickle(tmp_path: Path):
+    atomic_write_array(tmp_path / "deep" / "a.npy", np.arange(3))
+    np.testing.assert_array_equal(np.load(tmp_path / "deep" / "a.npy", allow_pickle=False), [0, 1, 2])
+
+
+def test_a_new_run_keeps_experiment_and_provenance(tmp_path: Path, experiment: Experiment):
+    run = Run(tmp_path / "tiny-faces")
+    open_run(run, experiment, DATA)
+    assert run.read_experiment() == experiment
+    assert json.loads(run.provenance.read_text()) == DATA
+
+
+def test_going_on_with_other_settings_is_refused_with_the_differences(
+    tmp_path: Path, experiment: Experiment, tiny_experiment: Path
+):
+    run = Run(tmp_path / "tiny-faces")
+    open_run(run, experiment, DATA)
+    other = load_experiment(str(tiny_experiment), ["training.max_epochs=9", "seed=4"])
+    with pytest.raises(UserError, match=r"seed: 3 -> 4; training.max_epochs: 3 -> 9.*--fresh"):
+        open_run(run, other, DATA)
+    assert run.read_experiment() == experiment
+
+
+def test_going_on_with_other_data_is_refused(tmp_path: Path, experiment: Experiment):
+    run = Run(tmp_path / "tiny-faces")
+    open_run(run, experiment, DATA)
+    with pytest.raises(UserError, match="data: aaaaaaaaaaaa -> bbbbbbbbbbbb"):
+        open_run(run, experiment, {"data_checksum": "b" * 64})
+
+
+def test_more_members_and_another_selection_are_welcome(
+    tmp_path: Path, experiment: Experiment, tiny_experiment: Path
+):
+    run = Run(tmp_path / "tiny-faces")
+    open_run(run, experiment, DATA)
+    more = load_experiment(str(tiny_experiment), ["specialists.four.members=5", "selection.policy=all"])
+    open_run(run, more, DATA)
+    assert run.read_experiment() == more
+
+
+def test_fresh_moves_the_former_run_aside(tmp_path: Path, experiment: Experiment, tiny_experiment: Path):
+    run = Run(tmp_path / "tiny-faces")
+    open_run(run, experiment, DATA)
+    open_run(run, load_experiment(str(tiny_experiment), ["seed=4"]), DATA, fresh=True)
+    (former,) = (path for path in tmp_path.glob("tiny-faces.*"))
+    assert Run(former).read_experiment() == experiment
+    assert run.read_experiment().seed == 4
+
+
+def test_an_absent_run_is_said(tmp_path: Path):
+    with pytest.raises(UserError, match=r"no such run; train it first"):
+        Run(tmp_path / "nought").read_experiment()

@@ -1,0 +1,170 @@
+import csv
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import fkd.train
+from fkd.augment import Batches
+from fkd.data.faces import Faces
+from fkd.ensemble import rmse_px
+from fkd.errors import UserError
+from fkd.experiment import Experiment, load_experiment
+from fkd.keypoints import KAGGLE15
+from fkd.progress import Progress
+from fkd.resume import TrainingState
+from fkd.status import run_status
+from fkd.store import MemberFolder, Run
+from fkd.train import MemberTask, train_member
+
+
+def _faces(count: int, seed: int) -> Faces:
+    """Dark frames with one bright square; every point stands at the square's centre."""
+    rng = np.random.default_rng(seed)
+    images = np.zeros((count, 96, 96), np.uint8)
+    centres = rng.integers(20, 76, (count, 2))
+    for image, (x, y) in zip(images, centres, strict=True):
+        image[y - 8 : y + 9, x - 8 : x + 9] = 200
+    keypoints = np.repeat(centres[:, None, :], len(KAGGLE15.names), axis=1).astype(np.float32)
+    return Faces(images, keypoints, np.arange(count))
+
+
+def _train(store: Path, experiment: Experiment, index: int = 0) -> MemberFolder:
+    run = Run(store / "tiny-squares")
+    members = run_status(run, experiment)
+    progress = Progress(
+        members, {"four": 20, "eleven": 20}, experiment.training.max_epochs, Console(quiet=True)
+    )
+    task = MemberTask(experiment, "four", index, _faces(20, seed=0), _faces(7, seed=1))
+    train_member(task, run.member("four", index), progress)
+    return run.member("four", index)
+
+
+def _load(tiny_experiment: Path, *settings: str) -> Experiment:
+    return load_experiment(str(tiny_experiment), settings)
+
+
+def _history(folder: MemberFolder) -> list[dict[str, str]]:
+    with folder.history.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _arrays(folder: MemberFolder) -> dict[str, np.ndarray]:
+    with np.load(folder.state, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files if name not in ("counters", "checksum")}
+
+
+def _same_training(a: MemberFolder, b: MemberFolder) -> None:
+    for name, array in _arrays(a).items():
+        np.testing.assert_array_equal(array, _arrays(b)[name], err_msg=name)
+    np.testing.assert_array_equal(np.load(a.validation), np.load(b.validation))
+    for first, second in zip(_history(a), _history(b), strict=True):
+        assert first | {"seconds": ""} == second | {"seconds": ""}
+
+
+def test_a_member_learns_and_leaves_its_files(tmp_path: Path, tiny_experiment: Path):
+    folder = _train(tmp_path, _load(tiny_experiment, "training.max_epochs=30"))
+    history = _history(folder)
+    assert len(history) == 30
+    assert float(history[-1]["loss"]) < float(history[0]["loss"])
+    best = min(float(record["validation_rmse_px"]) for record in history)
+    truth = _faces(7, seed=1).keypoints[:, KAGGLE15.indices("four")]
+    assert rmse_px(np.load(folder.validation), truth) == pytest.approx(best, rel=1e-5)
+    assert folder.done.exists()
+
+
+class _KilledError(Exception):
+    pass
+
+
+def _kill_in(monkeypatch: pytest.MonkeyPatch, function: str, call: int) -> None:
+    """The call-th call of a function of fkd.train fails instead, as if the process had died there."""
+    original, calls = getattr(fkd.train, function), []
+
+    def dying(*args, **keywords):
+        calls.append(function)
+        if len(calls) == call:
+            raise _KilledError
+        return original(*args, **keywords)
+
+    monkeypatch.setattr(fkd.train, function, dying)
+
+
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [
+        ("predict_pixels", 1),  # within the first epoch
+        ("predict_pixels", 3),  # after two epochs
+        ("save_state", 2),  # after the best weights, before the state
+        ("_write_history", 3),  # after the last state
+        ("_finish", 1),
+        ("atomic_write_json", 1),  # everything but done.json is there
+    ],
+)
+def test_resumed_is_bit_identical_to_undisturbed(
+    tmp_path: Path, tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch, function: str, call: int
+):
+    experiment = _load(tiny_experiment)
+    undisturbed = _train(tmp_path / "a", experiment)
+    with monkeypatch.context() as patch:
+        _kill_in(patch, function, call)
+        with pytest.raises(_KilledError):
+            _train(tmp_path / "b", experiment)
+    _same_training(undisturbed, _train(tmp_path / "b", experiment))
+
+
+def test_a_member_does_not_depend_on_the_others(tmp_path: Path, tiny_experiment: Path):
+    experiment = _load(tiny_experiment)
+    alone = _train(tmp_path / "a", experiment, index=1)
+    _train(tmp_path / "b", experiment, index=0)
+    _same_training(alone, _train(tmp_path / "b", experiment, index=1))
+
+
+def test_members_differ(tmp_path: Path, tiny_experiment: Path):
+    experiment = _load(tiny_experiment)
+    first, second = (np.load(_train(tmp_path, experiment, index).validation) for index in (0, 1))
+    assert np.abs(first - second).max() > 0.1
+
+
+def test_patience_counts_epochs_without_a_better_one(tiny_experiment: Path):
+    experiment = _load(tiny_experiment, "training.max_epochs=100", "training.patience_epochs=5")
+    finished = fkd.train._finished
+    assert not finished(TrainingState(epoch=14, best_epoch=10), experiment)
+    assert finished(TrainingState(epoch=15, best_epoch=10), experiment)
+    assert finished(TrainingState(epoch=100, best_epoch=99), experiment)
+
+
+def test_early_stop_keeps_the_best_weights_not_the_last(
+    tmp_path: Path, tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # The second epoch is made to look worse than the first, whose predictions are then the member's.
+    scores_px = iter([2.0, 3.0])
+    monkeypatch.setattr(fkd.train, "rmse_px", lambda predictions, truth: next(scores_px))
+    folder = _train(tmp_path / "a", _load(tiny_experiment, "training.patience_epochs=1"))
+    assert len(_history(folder)) == 2
+    monkeypatch.undo()
+    one_epoch = _train(tmp_path / "b", _load(tiny_experiment, "training.max_epochs=1"))
+    np.testing.assert_array_equal(np.load(folder.validation), np.load(one_epoch.validation))
+
+
+def test_a_diverging_training_is_said(tmp_path: Path, tiny_experiment: Path):
+    settings = ("training.optimizer.name=sgd", "training.optimizer.learning_rate=1e30")
+    experiment = _load(tiny_experiment, *settings)
+    for _ in range(2):  # taken up again, it says the same
+        with np.errstate(all="ignore"), pytest.raises(UserError, match="four/00: the training diverged"):
+            _train(tmp_path, experiment)
+
+
+def test_batches_come_in_order_and_no_thread_stays(tiny_experiment: Path):
+    faces, experiment = _faces(20, seed=0), _load(tiny_experiment)
+    four = KAGGLE15.indices("four")
+    batches = Batches(faces.images, faces.keypoints, experiment.augmentation, KAGGLE15, four, 8, (1,))
+    threads = threading.active_count()
+    stream = fkd.train._prefetched(batches, 1)
+    for epoch, index in [(1, 0), (1, 1), (1, 2), (2, 0)]:
+        for streamed, direct in zip(next(stream), batches(epoch, index), strict=True):
+            np.testing.assert_array_equal(streamed, direct)
+    stream.close()
+    assert threading.active_count() == threads
