@@ -6,6 +6,9 @@ SET ?=
 STORE ?= models_store
 FRESH ?=
 TENSORBOARD ?=
+SPOT_NOTICE ?=
+KILLS ?= 200
+SEED ?=
 
 # The newest of the supported Pythons, the machine's own first.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -20,16 +23,18 @@ SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train-ensemble submit data status select test lint types lock clean
+.PHONY: help train-ensemble submit data status select test lint types chaos lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo 'Variables: EXPERIMENT=stem of experiments/*.yaml  DATA=auto|kaggle|synthetic|folder'
-	@echo '           SET="key=value ..."  STORE=folder  FRESH=1 (train anew)  TENSORBOARD=1 (write logs)'
+	@echo '           SET="key=value ..."  STORE=folder|s3://bucket/prefix  SPOT_NOTICE=ec2'
+	@echo '           FRESH=1 (train anew)  TENSORBOARD=1 (write logs)  KILLS=n SEED=n (chaos)'
 
 train-ensemble: .venv/run ## Train every member of every specialist; go on where it stopped
-	$(FKD) train $(RUN) $(SETTINGS) $(if $(FRESH),--fresh) $(if $(TENSORBOARD),--tensorboard)
+	$(FKD) train $(RUN) $(SETTINGS) $(if $(FRESH),--fresh) $(if $(TENSORBOARD),--tensorboard) \
+		$(if $(SPOT_NOTICE),--spot-notice $(SPOT_NOTICE))
 
 submit: .venv/run ## Select members, average them, write models_store/<run>/submission.csv
 	$(FKD) submit $(RUN) $(SETTINGS)
@@ -52,6 +57,9 @@ lint: .venv/test ## Check style
 
 types: .venv/test ## Check the types of the package
 	.venv/bin/mypy
+
+chaos: .venv/test ## Kill a small training KILLS times and compare it with an undisturbed one
+	.venv/bin/python tests/chaos.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 lock: ## Renew the lock files from setup.cfg (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 setup.cfg -o requirements.txt

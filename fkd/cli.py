@@ -2,12 +2,14 @@
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fkd.errors import UserError
+from fkd.interrupt import EXIT_INTERRUPTED, InterruptedTrainingError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +22,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+class SpotNotice(StrEnum):
+    """Clouds whose notice fkd can ask for."""
+
+    EC2 = "ec2"
+
 
 ExperimentName = Annotated[
     str | None,
@@ -35,9 +44,11 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be given many times"),
 ]
-StoreFolder = Annotated[Path, typer.Option("--store", help="Folder that keeps the runs")]
+Store = Annotated[
+    str, typer.Option("--store", help="Folder that keeps the runs, or a URL such as s3://bucket/prefix")
+]
 
-_STORE = Path("models_store")
+_STORE = "models_store"
 
 
 @app.command()
@@ -53,18 +64,29 @@ def train(
     experiment: ExperimentName = None,
     data: Data = "auto",
     set_: Settings = None,
-    store: StoreFolder = _STORE,
+    store: Store = _STORE,
     fresh: Annotated[bool, typer.Option("--fresh", help="Move a former run aside and start anew")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard logs")] = False,
+    spot_notice: Annotated[
+        SpotNotice | None, typer.Option("--spot-notice", help="Ask this cloud for its two minutes' notice")
+    ] = None,
 ) -> None:
-    """Train every member of every specialist; go on where it stopped."""
-    from fkd import pipeline
+    """Train every member of every specialist; go on where it stopped.
 
-    pipeline.train(_request(experiment, data, set_, store), _console(), fresh, tensorboard)
+    Interrupted by SIGTERM, SIGINT or a spot notice, it saves and exits with status 75; the same command
+    goes on.
+    """
+    from fkd import pipeline
+    from fkd.interrupt import stop_on_signals
+
+    with stop_on_signals() as stop:
+        pipeline.train(
+            _request(experiment, data, set_, store), _console(), stop, fresh, tensorboard, bool(spot_notice)
+        )
 
 
 @app.command()
-def status(experiment: ExperimentName = None, data: Data = "auto", store: StoreFolder = _STORE) -> None:
+def status(experiment: ExperimentName = None, data: Data = "auto", store: Store = _STORE) -> None:
     """Show where a run's members stand, or those of every run."""
     from fkd import pipeline
 
@@ -76,7 +98,7 @@ def select(
     experiment: ExperimentName = None,
     data: Data = "auto",
     set_: Settings = None,
-    store: StoreFolder = _STORE,
+    store: Store = _STORE,
 ) -> None:
     """Choose the members that validate well and say what that is worth."""
     from fkd import pipeline
@@ -89,7 +111,7 @@ def submit(
     experiment: ExperimentName = None,
     data: Data = "auto",
     set_: Settings = None,
-    store: StoreFolder = _STORE,
+    store: Store = _STORE,
 ) -> None:
     """Select, average, and write the submission CSV."""
     from fkd import pipeline
@@ -116,12 +138,15 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         app()
+    except InterruptedTrainingError as error:
+        print(f"fkd: {error}", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
     except (UserError, OSError) as error:
         print(f"fkd: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
 
 
-def _request(experiment: str | None, data: str, settings: list[str] | None, store: Path) -> "Request":
+def _request(experiment: str | None, data: str, settings: list[str] | None, store: str) -> "Request":
     from fkd.pipeline import Request
 
     return Request(experiment, data, tuple(settings or ()), store)

@@ -27,6 +27,18 @@ def require_visible_gpu() -> str:
     return f"{os.cpu_count()} CPU cores through {backend}"
 
 
+def make_deterministic() -> None:
+    """Ask the framework for the same rounding every time; raises UserError where it cannot promise that."""
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(
+            f"training.deterministic: expected the TensorFlow backend, received {keras.backend.backend()}; "
+            "set it to false or unset KERAS_BACKEND"
+        )
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
 def visible_gpus() -> list[str]:
     """GPUs that the Keras backend can use."""
     return [device for device in keras.distribution.list_devices() if device.lower().startswith("gpu")]

@@ -53,11 +53,17 @@ class Optimizer(Settings):
 
 
 class Training(Settings):
-    """How one member is trained."""
+    """How one member is trained.
+
+    checkpoint_seconds: the state is saved at least this far apart, in the middle of an epoch too.
+    deterministic: the same rounding on a GPU every time, at the cost of speed; a CPU needs it not.
+    """
 
     optimizer: Optimizer = Optimizer()
     max_epochs: int = Field(1000, ge=1)
     patience_epochs: int = Field(50, ge=1)
+    checkpoint_seconds: float = Field(30.0, ge=0)
+    deterministic: bool = False
 
 
 class Flip(Settings):
@@ -135,7 +141,7 @@ class Specialist(Settings):
 class Selection(Settings):
     """Which members make the prediction; `top`, `within_percent` and `indices` belong to their policies."""
 
-    policy: Literal["all", "best", "top", "within", "greedy", "indices"] = "within"
+    policy: Literal["all", "best", "top", "within", "greedy", "indices"] = "greedy"
     top: int = Field(5, ge=1)
     within_percent: float = Field(5.0, ge=0)
     indices: dict[str, tuple[int, ...]] = {}

@@ -3,8 +3,11 @@
 What needs Keras is imported where it is used, so that the other verbs answer at once.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -15,13 +18,15 @@ from fkd.data.summary import summarise
 from fkd.ensemble import SelectionReport, selection_report
 from fkd.errors import UserError
 from fkd.experiment import Experiment, load_experiment
+from fkd.interrupt import InterruptedTrainingError, StopRequest
 from fkd.progress import Progress
 from fkd.provenance import provenance
 from fkd.report.faces import faces_png
 from fkd.report.tables import estimates_table, score_table, selection_table, status_table
 from fkd.specialists import finished_members, make_splits, read_split
+from fkd.spot import watch_ec2
 from fkd.status import run_status
-from fkd.store import DEFAULT_STORE, Run, atomic_write_bytes, atomic_write_json, open_run
+from fkd.store import DEFAULT_STORE, Run, atomic_write_bytes, atomic_write_json, is_done, open_run
 from fkd.submission import (
     read_features,
     read_solution,
@@ -32,7 +37,12 @@ from fkd.submission import (
     write_submission,
 )
 
+if TYPE_CHECKING:
+    from fkd.remote import RemoteStore
+
 _FACES_SHOWN = 16
+# How long the end waits for a remote store: within the two minutes that a spot machine is given.
+_LAST_UPLOADS_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -40,19 +50,30 @@ class Request:
     """What a verb works on.
 
     experiment: a file's name, None for the data set's usual one. data: `auto`, `kaggle`, `synthetic` or a
-    folder. settings: `key=value` put over the experiment file.
+    folder. settings: `key=value` put over the experiment file. store: a folder, or the URL of a remote store
+    whose working copy stands in the usual folder.
     """
 
     experiment: str | None = None
     data: str = "auto"
     settings: tuple[str, ...] = ()
-    store: Path = DEFAULT_STORE
+    store: str = str(DEFAULT_STORE)
+
+    @property
+    def store_url(self) -> str | None:
+        """The remote store, if there is one."""
+        return self.store if "://" in self.store else None
+
+    @property
+    def store_folder(self) -> Path:
+        """Where runs stand on this machine."""
+        return DEFAULT_STORE if self.store_url else Path(self.store)
 
     def resolve(self, data_name: str) -> tuple[Experiment, Run]:
         """The experiment, and where its run on this data set stands or will stand."""
         usual = "quick" if data_name == "synthetic" else "ensemble"
         experiment = load_experiment(self.experiment or usual, self.settings)
-        return experiment, Run(self.store / f"{experiment.name}-{data_name}")
+        return experiment, Run(self.store_folder / f"{experiment.name}-{data_name}")
 
 
 def data(request: Request, console: Console) -> None:
@@ -61,35 +82,46 @@ def data(request: Request, console: Console) -> None:
         console.print(line)
 
 
-def train(request: Request, console: Console, fresh: bool = False, tensorboard: bool = False) -> None:
+def train(
+    request: Request,
+    console: Console,
+    stop: StopRequest,
+    fresh: bool = False,
+    tensorboard: bool = False,
+    ec2_notice: bool = False,
+) -> None:
     """Train all members of all specialists, going on where a former call stopped."""
     faces = load_data(request.data, console.print)
     experiment, run = request.resolve(faces.name)
-    open_run(run, experiment, provenance(faces), fresh)
-    splits = make_splits(run, experiment, faces)
-    waiting = [member for member in experiment.members if not run.member(*member).done.exists()]
-    if not waiting:
-        console.print(f"{run.path}: nothing to train, all {len(experiment.members)} members are done")
-        return
+    if fresh and request.store_url:
+        raise UserError(f"--fresh: {request.store} keeps its runs; name another prefix to train anew")
+    with _remote_store(request, run, console) as remote:
+        open_run(run, experiment, provenance(faces), fresh)
+        splits = make_splits(run, experiment, faces)
+        if remote:
+            remote.push(run)
+        members = run_status(run, experiment)
+        unfinished = [member for member in experiment.members if not is_done(run.member(*member))]
+        if not unfinished:
+            console.print(f"{run.path}: nothing to train, all {len(members)} members are done")
+            return
 
-    from fkd.device import require_visible_gpu
-    from fkd.train import MemberTask, train_member
+        from fkd.device import make_deterministic, require_visible_gpu
+        from fkd.members import train_members
 
-    console.print(
-        f"{run.path}: training {len(waiting)} of {len(experiment.members)} members on {require_visible_gpu()}"
-    )
-    images_per_epoch = {specialist: len(split.training) for specialist, split in splits.items()}
-    progress = Progress(
-        run_status(run, experiment), images_per_epoch, experiment.training.max_epochs, console
-    )
-    rows = {
-        specialist: (faces.training.take(split.training), faces.training.take(split.validation))
-        for specialist, split in splits.items()
-    }
-    with progress.shown():
-        for specialist, index in waiting:
-            task = MemberTask(experiment, specialist, index, *rows[specialist])
-            train_member(task, run.member(specialist, index), progress, tensorboard)
+        device = require_visible_gpu()
+        if experiment.training.deterministic:
+            make_deterministic()
+        console.print(f"{run.path}: training {len(unfinished)} of {len(members)} members on {device}")
+        images_per_epoch = {specialist: len(split.training) for specialist, split in splits.items()}
+        progress = Progress(members, images_per_epoch, experiment.training.max_epochs, console)
+        rows = {
+            specialist: (faces.training.take(split.training), faces.training.take(split.validation))
+            for specialist, split in splits.items()
+        }
+        notice = watch_ec2(stop, progress.say) if ec2_notice else nullcontext()
+        with progress.shown(), notice:
+            train_members(run, experiment, rows, progress, stop, remote, tensorboard)
 
 
 def status(request: Request, console: Console) -> None:
@@ -97,9 +129,9 @@ def status(request: Request, console: Console) -> None:
     if request.experiment:
         runs = [request.resolve(name_data(request.data))[1]]
     else:
-        runs = [Run(file.parent) for file in sorted(request.store.glob("*/experiment.yaml"))]
+        runs = [Run(file.parent) for file in sorted(request.store_folder.glob("*/experiment.yaml"))]
     if not runs:
-        raise UserError(f"{request.store}: no runs yet; start one with fkd train")
+        raise UserError(f"{request.store_folder}: no runs yet; start one with fkd train")
     for run in runs:
         console.print(status_table(run.name, run_status(run, run.read_experiment())))
 
@@ -148,6 +180,10 @@ def _select(
 ) -> tuple[Run, Experiment, list[SelectionReport]]:
     """The run, its experiment with the selection asked for now, and every specialist's choice."""
     asked_for, run = request.resolve(faces.name)
+    with _remote_store(request, run, console) as remote:
+        if remote:
+            for member in run.read_experiment().members:
+                remote.pull_member(run.member(*member))
     experiment = run.read_experiment().model_copy(update={"selection": asked_for.selection})
     reports = []
     for specialist, settings in experiment.specialists.items():
@@ -170,3 +206,24 @@ def _select(
     console.print(estimates_table(reports))
     atomic_write_json(run.selection, [asdict(report) for report in reports])
     return run, experiment, reports
+
+
+@contextmanager
+def _remote_store(request: Request, run: Run, console: Console) -> "Iterator[RemoteStore | None]":
+    """The remote store that the request names, its run brought here; at the end all is sent or named."""
+    if request.store_url is None:
+        yield None
+        return
+    from fkd.remote import RemoteStore  # loads fsspec
+    from fkd.resume import position_of
+
+    remote = RemoteStore(request.store_url, request.store_folder, console.print, position_of)
+    try:
+        remote.pull_run(run)
+        yield remote
+    finally:
+        left = remote.close(_LAST_UPLOADS_S)
+        for path in left:
+            console.print(f"{request.store_url}: {path} has not wholly arrived; it is safe here")
+    if left:
+        raise InterruptedTrainingError(f"{request.store_url} lags behind; the same command sends the rest")

@@ -36,6 +36,7 @@ class Progress:
         self._console = console
         self._live = Live(console=console, transient=True, refresh_per_second=4)
         self._name = ""
+        self._said_once = ""
         self._validation = ""
         self._images_per_second = 0.0
         self._last_batch_s = 0.0
@@ -54,12 +55,18 @@ class Progress:
         """Print a line that stays."""
         self._console.print(line, markup=False)
 
-    def start_member(self, name: str, epoch: int) -> None:
-        """A member begins, or goes on after `epoch` epochs."""
+    def say_once(self, line: str) -> None:
+        """Print a line unless it is the one that was printed so last."""
+        if line != self._said_once:
+            self.say(line)
+        self._said_once = line
+
+    def start_member(self, name: str, epoch: int, batch: int) -> None:
+        """A member begins, or goes on after so many epochs and batches of the next one."""
         self._name, self._epochs[name], self._validation = name, epoch, ""
         self._last_batch_s, self._last_plain_s = time.monotonic(), 0.0
-        if epoch:
-            self.say(f"{name}: going on after epoch {epoch}")
+        if epoch or batch:
+            self.say(f"{name}: going on after epoch {epoch}, batch {batch}")
 
     def batch(self, number: int, batches: int, loss: float, images: int) -> None:
         """One more batch is trained; `loss` is the epoch's mean so far."""
@@ -90,6 +97,10 @@ class Progress:
             f"{self._name}: done, {best_rmse_px:.3f} px at epoch {best_epoch} of {self._epochs[self._name]}; "
             f"{len(self._done)} of {len(self._epochs)} members, {self._ensemble_left()}"
         )
+
+    def finish_elsewhere(self, name: str) -> None:
+        """Another process has finished the member."""
+        self._done.add(name)
 
     def _line(self, epoch: int, middle: str) -> str:
         return (

@@ -10,7 +10,7 @@ from fkd.data.faces import FaceData
 from fkd.data.split import group_faces, split_rows
 from fkd.errors import UserError
 from fkd.experiment import Experiment
-from fkd.store import Run, atomic_write_json
+from fkd.store import Run, atomic_write_json, damaged_files
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
                 )
             except UserError as error:
                 raise UserError(f"{specialist}: {error}") from error
+            run.split(specialist).parent.mkdir(exist_ok=True)
             atomic_write_json(
                 run.split(specialist),
                 {
@@ -65,8 +66,8 @@ def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple
         folder = run.member(specialist, index)
         if not folder.done.exists():
             left_out.append(f"{specialist}/{index:02d}: left out, its training is not finished")
-        elif not folder.validation.exists():
-            left_out.append(f"{specialist}/{index:02d}: left out, {folder.validation} is missing")
+        elif damaged := damaged_files(folder):
+            left_out.append(f"{specialist}/{index:02d}: left out, {', '.join(damaged)} damaged or missing")
         else:
             finished.append(index)
     return finished, left_out

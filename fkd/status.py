@@ -1,23 +1,33 @@
 """Where the members of a run stand, read from the store alone."""
 
 import csv
+import json
 import time
 from dataclasses import dataclass
 from typing import Literal
 
 from fkd.experiment import Experiment
+from fkd.locks import lock_holder
 from fkd.store import MemberFolder, Run
+
+MemberState = Literal["done", "training", "interrupted", "waiting"]
 
 
 @dataclass(frozen=True)
 class MemberStatus:
-    """A member's progress; `saved_s_ago` is the age of its last epoch in seconds."""
+    """A member's progress.
+
+    training_s: seconds of training so far. saving_s: seconds spent on writing states, known at the end.
+    saved_s_ago: the age of its last save in seconds.
+    """
 
     name: str
-    state: Literal["done", "begun", "waiting"]
+    state: MemberState
     epochs: int = 0
     best_rmse_px: float = float("nan")
     best_epoch: int = 0
+    training_s: float = 0.0
+    saving_s: float = 0.0
     saved_s_ago: float = float("nan")
 
 
@@ -31,14 +41,23 @@ def run_status(run: Run, experiment: Experiment) -> list[MemberStatus]:
 
 
 def _member_status(name: str, folder: MemberFolder) -> MemberStatus:
-    state: Literal["done", "begun"] = "done" if folder.done.exists() else "begun"
+    done = json.loads(folder.done.read_text()) if folder.done.exists() else None
+    training = done is None and lock_holder(folder) is not None
     try:
         saved_s_ago = time.time() - folder.history.stat().st_mtime
         with folder.history.open(newline="") as file:
-            errors_px = [float(record["validation_rmse_px"]) for record in csv.DictReader(file)]
+            records = list(csv.DictReader(file))
     except FileNotFoundError:
-        return MemberStatus(name, "waiting")
+        return MemberStatus(name, "training" if training else "waiting")
+    errors_px = [float(record["validation_rmse_px"]) for record in records]
     best_rmse_px = min(errors_px)
     return MemberStatus(
-        name, state, len(errors_px), best_rmse_px, errors_px.index(best_rmse_px) + 1, saved_s_ago
+        name,
+        "done" if done else "training" if training else "interrupted",
+        epochs=len(records),
+        best_rmse_px=best_rmse_px,
+        best_epoch=errors_px.index(best_rmse_px) + 1,
+        training_s=sum(float(record["seconds"]) for record in records),
+        saving_s=done["saving_seconds"] if done else 0.0,
+        saved_s_ago=saved_s_ago,
     )

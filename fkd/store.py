@@ -8,10 +8,12 @@ models_store/<experiment>-<data set>/
   selection.json, submission.csv, predictions.png
 """
 
+import hashlib
 import io
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +31,9 @@ from fkd.experiment import Experiment, differences, validate_experiment
 DEFAULT_STORE = Path("models_store")
 
 # Members do not depend on how many there are, nor on how they will be chosen.
-_FREE_TO_CHANGE = ("selection.", ".members")
+_FREE_TO_CHANGE = ("selection.", ".members", ".checkpoint_seconds")
+
+_TEMPORARY_PREFIX = ".temporary-"
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,11 @@ class MemberFolder:
     def done(self) -> Path:
         """Written last: the member is finished."""
         return self.path / "done.json"
+
+    @property
+    def lock(self) -> Path:
+        """Host and process that train the member now."""
+        return self.path / "lock.txt"
 
     @property
     def logs(self) -> Path:
@@ -135,6 +144,7 @@ def open_run(run: Run, experiment: Experiment, provenance: dict[str, str], fresh
     """
     if fresh and run.path.exists():
         run.path.rename(run.path.with_name(f"{run.name}.{datetime.now():%Y%m%d-%H%M%S}"))
+    run.path.mkdir(parents=True, exist_ok=True)
     if run.experiment.exists():
         _refuse_other_run(run, experiment, provenance)
     else:
@@ -164,10 +174,10 @@ def _refuse_other_run(run: Run, experiment: Experiment, provenance: dict[str, st
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` that becomes `path` at the end, or vanishes on an error.
 
-    The temporary name ends like `path`, for writers that look at the suffix.
+    The temporary name ends like `path`, for writers that look at the suffix. The folder must exist: one
+    that was removed in the middle of a training is not to come back half empty.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    temporary = _temporary_name(path)
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -175,6 +185,25 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def keep_previous(path: Path, previous: Path) -> None:
+    """Let `previous` be what `path` is now; `path` itself stays, so that at no moment there is none."""
+    if not path.exists():
+        return
+    temporary = _temporary_name(previous)
+    try:
+        os.link(path, temporary)
+    except OSError:  # not every file system has hard links
+        shutil.copyfile(path, temporary)
+    temporary.replace(previous)
+    temporary.unlink(missing_ok=True)  # renaming one link of a file to another does nothing
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed."""
+    for leftover in folder.glob(f"{_TEMPORARY_PREFIX}*"):
+        leftover.unlink(missing_ok=True)
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
@@ -193,3 +222,28 @@ def atomic_write_array(path: Path, array: npt.NDArray[Any]) -> None:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     atomic_write_bytes(path, buffer.getvalue())
+
+
+def is_done(folder: MemberFolder) -> bool:
+    """Whether a member is finished and its files are whole."""
+    return folder.done.exists() and not damaged_files(folder)
+
+
+def damaged_files(folder: MemberFolder) -> list[str]:
+    """Names of a finished member's files that are missing or not as its done.json says."""
+    try:
+        checksums = json.loads(folder.done.read_text())["files"]
+    except (ValueError, KeyError):
+        return [folder.done.name]
+    files = {folder.path / name: checksum for name, checksum in checksums.items()}
+    return [path.name for path, checksum in files.items() if not path.exists() or sha256(path) != checksum]
+
+
+def sha256(path: Path) -> str:
+    """A file's checksum as hexadecimal text."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f"{_TEMPORARY_PREFIX}{secrets.token_hex(4)}.{path.name}")

@@ -1,4 +1,4 @@
-"""Training one member, exactly resumable after every epoch; nothing here knows about ensembles.
+"""Training one member, exactly resumable after every batch; nothing here knows about ensembles.
 
 The loop is fkd's own rather than `Model.fit`: Keras' callbacks forget patience and best score when a
 training is taken up again (keras issue 17012).
@@ -9,26 +9,35 @@ import io
 import math
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import count, islice
 
 import keras
-import numpy as np
 
 from fkd.augment import Batch, Batches
 from fkd.data.faces import Faces
 from fkd.device import visible_gpus
 from fkd.ensemble import rmse_px
 from fkd.errors import UserError
-from fkd.experiment import Experiment
+from fkd.experiment import Experiment, Training
+from fkd.interrupt import InterruptedTrainingError
 from fkd.keypoints import HALF_WIDTH_PX
 from fkd.models.build import build_model, build_optimizer
 from fkd.predict import predict_pixels
 from fkd.progress import Progress
 from fkd.resume import TrainingState, load_state, save_state
-from fkd.store import MemberFolder, atomic_path, atomic_write_array, atomic_write_bytes, atomic_write_json
+from fkd.store import (
+    MemberFolder,
+    atomic_path,
+    atomic_write_array,
+    atomic_write_bytes,
+    atomic_write_json,
+    remove_leftovers,
+    sha256,
+)
 
 _AUGMENTING_THREADS = 2
 
@@ -49,60 +58,133 @@ class MemberTask:
         return f"{self.specialist}/{self.index:02d}"
 
 
-def train_member(
-    task: MemberTask, folder: MemberFolder, progress: Progress, tensorboard: bool = False
-) -> None:
-    """Train a member to its end, going on from its last saved epoch.
+class MemberTraining:
+    """The training of one member, from its last saved state to its end.
 
-    Writes state, best weights, history, validation predictions (pixels) and, last, done.json. Raises
-    UserError when the training diverges before its first valid epoch.
+    why_stop: asked after every batch; a reason ends the training. on_saved: told of every save.
     """
-    experiment = task.experiment
-    schema = experiment.schema_points
-    settings = experiment.specialists[task.specialist]
-    targets = schema.indices(settings.keypoints)
-    seed = experiment.member_seed(task.specialist, task.index)
-    batches = Batches(
-        task.training.images,
-        task.training.keypoints,
-        experiment.augmentation,
-        schema,
-        targets,
-        settings.batch_size,
-        seed,
-    )
-    model = compile_member(experiment, len(targets), seed)
-    state = load_state(folder, model, progress.say)
-    truth = task.validation.keypoints[:, targets]
-    progress.start_member(task.name, state.epoch)
-    stream = _prefetched(batches, state.epoch)
-    while not _finished(state, experiment):
+
+    def __init__(
+        self,
+        task: MemberTask,
+        folder: MemberFolder,
+        progress: Progress,
+        why_stop: Callable[[], str | None],
+        on_saved: Callable[[MemberFolder], None],
+        tensorboard: bool = False,
+    ) -> None:
+        self._task, self._folder, self._progress = task, folder, progress
+        self._why_stop, self._on_saved, self._tensorboard = why_stop, on_saved, tensorboard
+        experiment, schema = task.experiment, task.experiment.schema_points
+        settings = experiment.specialists[task.specialist]
+        targets = schema.indices(settings.keypoints)
+        seed = experiment.member_seed(task.specialist, task.index)
+        self._training = experiment.training
+        self._truth = task.validation.keypoints[:, targets]
+        self._batches = Batches(
+            task.training.images,
+            task.training.keypoints,
+            experiment.augmentation,
+            schema,
+            targets,
+            settings.batch_size,
+            seed,
+        )
+        self._model = compile_member(experiment, len(targets), seed)
+        _trace(self._model, self._batches)
+
+    def run(self) -> None:
+        """Train to the end and write the member's files, done.json last.
+
+        Raises InterruptedTrainingError, after saving, when a stop is asked for, and UserError when the
+        training diverges before its first valid epoch.
+        """
+        remove_leftovers(self._folder.path)
+        self._state = load_state(self._folder, self._model, self._progress.say)
+        self._saved_at_s = time.monotonic()
+        self._progress.start_member(self._task.name, self._state.epoch, self._state.batch)
+        with closing(_prefetched(self._batches, self._state.epoch, self._state.batch)) as stream:
+            while not _finished(self._state, self._training):
+                while self._state.batch < len(self._batches):
+                    self._train_batch(stream)
+                    self._save_if_due()
+                self._validate()
+                self._save_if_due()
+        if not self._state.best_epoch:
+            raise UserError(
+                f"{self._task.name}: the training diverged; lower training.optimizer.learning_rate"
+            )
+        self._save()
+        self._finish()
+
+    def _train_batch(self, stream: Iterator[Batch]) -> None:
         started_s = time.monotonic()
-        loss = _train_epoch(model, islice(stream, len(batches)), len(batches), progress)
-        validation_rmse_px = rmse_px(predict_pixels(model, task.validation.images), truth)
-        state.epoch += 1
+        if self._state.batch == 0:
+            self._model.reset_metrics()
+        images, targets = next(stream)
+        loss = float(self._model.train_on_batch(images, targets))
+        self._state.batch += 1
+        self._state.epoch_seconds += time.monotonic() - started_s
+        self._progress.batch(self._state.batch, len(self._batches), loss, len(images))
+
+    def _validate(self) -> None:
+        """End the epoch: measure it, keep the weights if they are the best, record it."""
+        state, started_s = self._state, time.monotonic()
+        loss = float(self._model.get_metrics_result()["loss"])  # the epoch's mean
+        validation_rmse_px = rmse_px(predict_pixels(self._model, self._task.validation.images), self._truth)
+        state.epoch, state.batch = state.epoch + 1, 0
+        if validation_rmse_px < state.best_rmse_px:
+            state.best_epoch, state.best_rmse_px = state.epoch, validation_rmse_px
+            state.best_weights = self._model.get_weights()
         state.history.append(
             {
                 "epoch": state.epoch,
                 "loss": loss,
                 "rmse_px": math.sqrt(loss) * HALF_WIDTH_PX,
                 "validation_rmse_px": validation_rmse_px,
-                "seconds": round(time.monotonic() - started_s, 3),
+                "seconds": round(state.epoch_seconds + time.monotonic() - started_s, 3),
             }
         )
-        if validation_rmse_px < state.best_rmse_px:
-            state.best_epoch, state.best_rmse_px = state.epoch, validation_rmse_px
-            _save_weights(model, folder)
-        save_state(folder, model, state)
-        _write_history(folder, state)
-        if tensorboard:
-            _log_to_tensorboard(folder, state)
-        progress.epoch(loss, validation_rmse_px, state.best_rmse_px, state.best_epoch)
-    stream.close()
-    if not state.best_epoch:
-        raise UserError(f"{task.name}: the training diverged; lower training.optimizer.learning_rate")
-    _finish(model, task, folder, state)
-    progress.finish_member(state.best_rmse_px, state.best_epoch)
+        state.epoch_seconds = 0.0
+        if self._tensorboard:
+            _log_to_tensorboard(self._folder, state)
+        self._progress.epoch(loss, validation_rmse_px, state.best_rmse_px, state.best_epoch)
+
+    def _save_if_due(self) -> None:
+        """Save when the last time is long ago; when a stop is asked for, save and raise."""
+        reason = self._why_stop()
+        if reason or time.monotonic() - self._saved_at_s >= self._training.checkpoint_seconds:
+            self._save()
+        if reason:
+            raise InterruptedTrainingError(
+                f"{reason}: {self._task.name} is saved after epoch {self._state.epoch}, "
+                f"batch {self._state.batch}; run the same command again to go on"
+            )
+
+    def _save(self) -> None:
+        save_state(self._folder, self._model, self._state)
+        _write_history(self._folder, self._state)
+        self._saved_at_s = time.monotonic()
+        self._on_saved(self._folder)
+
+    def _finish(self) -> None:
+        """Write what selector and predictor read: the best weights and their validation predictions."""
+        state, folder = self._state, self._folder
+        self._model.set_weights(state.best_weights)
+        with atomic_path(folder.best_weights) as temporary:
+            self._model.save_weights(temporary)
+        atomic_write_array(folder.validation, predict_pixels(self._model, self._task.validation.images))
+        files = (folder.best_weights, folder.validation, folder.history)
+        done = {
+            "epochs": state.epoch,
+            "best_epoch": state.best_epoch,
+            "best_rmse_px": state.best_rmse_px,
+            "saving_seconds": round(state.saving_seconds, 3),
+            "files": {path.name: sha256(path) for path in files},
+        }
+        atomic_write_json(folder.done, done)
+        self._on_saved(folder)
+        self._progress.finish_member(state.best_rmse_px, state.best_epoch)
 
 
 def compile_member(experiment: Experiment, points: int, seed: tuple[int, ...]) -> keras.Model:
@@ -115,9 +197,22 @@ def compile_member(experiment: Experiment, points: int, seed: tuple[int, ...]) -
     return model
 
 
-def _finished(state: TrainingState, experiment: Experiment) -> bool:
+def _trace(model: keras.Model, batches: Batches) -> None:
+    """Let the framework trace a step for a full and for the last, smaller batch, then forget the steps.
+
+    TensorFlow traces the second shape it meets for all shapes, and that trace rounds otherwise: which batch
+    comes first after a resume must not matter.
+    """
+    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    initial = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    for index in (0, len(batches) - 1):
+        model.train_on_batch(*batches(0, index))
+    for variable, value in zip(variables, initial, strict=True):
+        variable.assign(value)
+
+
+def _finished(state: TrainingState, training: Training) -> bool:
     """At the last epoch, out of patience, or diverged."""
-    training = experiment.training
     return (
         state.epoch >= training.max_epochs
         or state.epoch - state.best_epoch >= training.patience_epochs
@@ -125,23 +220,13 @@ def _finished(state: TrainingState, experiment: Experiment) -> bool:
     )
 
 
-def _train_epoch(model: keras.Model, stream: Iterator[Batch], batches: int, progress: Progress) -> float:
-    """Train on an epoch's batches; returns the mean loss."""
-    model.reset_metrics()
-    loss = math.nan
-    for number, (images, targets) in enumerate(stream, start=1):
-        loss = float(model.train_on_batch(images, targets))
-        progress.batch(number, batches, loss, len(images))
-    return loss
-
-
-def _prefetched(batches: Batches, first_epoch: int) -> Generator[Batch, None, None]:
-    """All batches from an epoch on, in order, the next ones prepared while the current one trains."""
+def _prefetched(batches: Batches, first_epoch: int, first_index: int) -> Generator[Batch, None, None]:
+    """All batches from a place on, in order, the next ones prepared while the current one trains."""
     positions = ((epoch, index) for epoch in count(first_epoch) for index in range(len(batches)))
     with ThreadPoolExecutor(_AUGMENTING_THREADS) as pool:
         waiting: deque[Future[Batch]] = deque()
         try:
-            for epoch, index in positions:
+            for epoch, index in islice(positions, first_index, None):
                 waiting.append(pool.submit(batches, epoch, index))
                 if len(waiting) > _AUGMENTING_THREADS:
                     yield waiting.popleft().result()
@@ -150,12 +235,9 @@ def _prefetched(batches: Batches, first_epoch: int) -> Generator[Batch, None, No
                 future.cancel()
 
 
-def _save_weights(model: keras.Model, folder: MemberFolder) -> None:
-    with atomic_path(folder.best_weights) as temporary:
-        model.save_weights(temporary)
-
-
 def _write_history(folder: MemberFolder, state: TrainingState) -> None:
+    if not state.history:
+        return
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(state.history[0]), lineterminator="\n")
     writer.writeheader()
@@ -170,14 +252,3 @@ def _log_to_tensorboard(folder: MemberFolder, state: TrainingState) -> None:
     with tf.summary.create_file_writer(str(folder.logs)).as_default(step=state.epoch):
         for name in ("loss", "rmse_px", "validation_rmse_px"):
             tf.summary.scalar(name, record[name])
-
-
-def _finish(model: keras.Model, task: MemberTask, folder: MemberFolder, state: TrainingState) -> None:
-    _write_history(folder, state)  # again, in case the last state outlived a kill before its history
-    model.load_weights(folder.best_weights)
-    predictions = predict_pixels(model, task.validation.images)
-    atomic_write_array(folder.validation, predictions.astype(np.float32))
-    atomic_write_json(
-        folder.done,
-        {"epochs": state.epoch, "best_epoch": state.best_epoch, "best_rmse_px": state.best_rmse_px},
-    )

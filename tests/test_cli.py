@@ -1,6 +1,7 @@
 """End to end through the command line, as a person would run it."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -82,7 +83,7 @@ def test_from_files_to_a_scored_submission(tiny_experiment: Path, faces_folder: 
     scores = _fkd("score", run / "submission.csv", faces_folder / "solution.csv")
     for part in ("all", "Private", "nose_tip_x"):
         assert f" {part} " in scores
-    readable = {".npz", ".npy", ".h5", ".json", ".yaml", ".csv", ".png"}
+    readable = {".npz", ".npy", ".h5", ".json", ".yaml", ".csv", ".txt", ".png"}
     assert {path.suffix for path in run.rglob("*") if path.is_file()} <= readable
     assert _trained_arrays(run), "NumPy and h5py read them without pickles"
 
@@ -104,6 +105,48 @@ def test_a_killed_training_goes_on_and_ends_bit_identical(tiny_experiment: Path,
     assert undisturbed.keys() == resumed.keys()
     for name, array in undisturbed.items():
         np.testing.assert_array_equal(array, resumed[name], err_msg=name)
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_says_so_and_exits_with_75(
+    tiny_experiment: Path, faces_folder: Path, number: signal.Signals
+):
+    command = _command("train", tiny_experiment, "--data", faces_folder, "--set", "training.max_epochs=500")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while "epoch 1/" not in process.stdout.readline():
+            pass
+        process.send_signal(number)
+        error = process.stderr.read()
+    assert process.returncode == 75
+    place = r"after epoch \d+, batch \d+; run the same command again to go on"
+    assert re.fullmatch(f"fkd: {number.name}: four/00 is saved {place}\n", error)
+
+
+@pytest.mark.usefixtures("environment")
+def test_two_processes_share_the_members(tiny_experiment: Path, faces_folder: Path):
+    settings = ("--set", "training.max_epochs=40", "--set", "specialists.four.members=3")
+    command = _command("train", tiny_experiment, "--data", faces_folder, *settings)
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    trained = [re.findall(r"^(\S+): done,", output, re.MULTILINE) for output in outputs]
+    assert sorted(trained[0] + trained[1]) == ["eleven/00", "four/00", "four/01", "four/02"]
+    assert all(trained), "both took part"
+
+
+@pytest.mark.usefixtures("environment")
+def test_damaged_files_of_a_finished_member_are_made_again(tiny_experiment: Path, faces_folder: Path):
+    options = (tiny_experiment, "--data", faces_folder, "--set", "training.max_epochs=1")
+    _fkd("train", *options)
+    run = Path("models_store/tiny-faces")
+    whole = _trained_arrays(run)
+    (run / "four/00/best.weights.h5").write_bytes(b"half")
+    assert "best.weights.h5 damaged or missing; made again" in _fkd("train", *options)
+    for name, array in _trained_arrays(run).items():
+        np.testing.assert_array_equal(array, whole[name], err_msg=name)
 
 
 @pytest.mark.usefixtures("environment")

@@ -30,7 +30,7 @@ def _progress(terminal: bool) -> tuple[Progress, io.StringIO]:
 def test_a_plain_line_tells_epoch_loss_error_speed_and_time_left(clock: list[float]):
     progress, output = _progress(terminal=False)
     with progress.shown():
-        progress.start_member("four/01", 0)
+        progress.start_member("four/01", 0, 0)
         clock[0] += 10
         progress.batch(1, 1, loss=0.25, images=600)
         progress.epoch(0.25, validation_rmse_px=3.0, best_rmse_px=3.0, best_epoch=1)
@@ -43,7 +43,7 @@ def test_a_plain_line_tells_epoch_loss_error_speed_and_time_left(clock: list[flo
 
 def test_plain_lines_come_at_most_every_ten_seconds(clock: list[float]):
     progress, output = _progress(terminal=False)
-    progress.start_member("four/01", 0)
+    progress.start_member("four/01", 0, 0)
     for _ in range(25):
         clock[0] += 1
         progress.batch(1, 1, 0.25, 600)
@@ -53,10 +53,10 @@ def test_plain_lines_come_at_most_every_ten_seconds(clock: list[float]):
 
 def test_a_resumed_member_and_a_finished_one_are_said(clock: list[float]):
     progress, output = _progress(terminal=False)
-    progress.start_member("four/01", 7)
+    progress.start_member("four/01", 7, 2)
     progress.finish_member(best_rmse_px=1.25, best_epoch=5)
     assert output.getvalue().splitlines() == [
-        "four/01: going on after epoch 7",
+        "four/01: going on after epoch 7, batch 2",
         "four/01: done, 1.250 px at epoch 5 of 7; 2 of 3 members, ensemble time unknown",
     ]
 
@@ -64,7 +64,7 @@ def test_a_resumed_member_and_a_finished_one_are_said(clock: list[float]):
 def test_a_terminal_shows_the_batch_in_hand(clock: list[float]):
     progress, output = _progress(terminal=True)
     with progress.shown():
-        progress.start_member("eleven/00", 0)
+        progress.start_member("eleven/00", 0, 0)
         clock[0] += 1
         progress.batch(3, 8, loss=0.5, images=10)
     assert "eleven/00 epoch 1/30 batch 3/8 loss 0.50000, 10 images/s" in output.getvalue()

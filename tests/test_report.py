@@ -52,9 +52,13 @@ def test_scores():
     ("age_s", "text"), [(5, "5 s ago"), (120, "2 min ago"), (7200, "2 h ago"), (172800, "2 d ago")]
 )
 def test_status(age_s: float, text: str):
-    members = [MemberStatus("four/00", "done", 7, 1.5, 4, age_s), MemberStatus("four/01", "waiting")]
+    members = [
+        MemberStatus("four/00", "done", 7, 1.5, 4, 120.0, 1.2, age_s),
+        MemberStatus("four/01", "waiting"),
+    ]
     table = status_table("tiny-faces", members)
     assert "tiny-faces: 1 of 2 members done" in _lines(table)[0]
+    assert "2.0 min of training; saving took 1.00% of it" in _lines(table)[-1]
     assert _cells(table) == [
         ["four/00", "done", "7", "1.500", "4", text],
         ["four/01", "waiting", "", "", "", ""],

@@ -5,10 +5,17 @@ import numpy as np
 import pytest
 
 from fkd.errors import UserError
-from fkd.resume import TrainingState, load_state, save_state
+from fkd.resume import TrainingState, load_state, position_of, save_state
 from fkd.store import MemberFolder
 
-STATE = TrainingState(epoch=2, best_epoch=1, best_rmse_px=1.5, history=[{"epoch": 1.0}, {"epoch": 2.0}])
+STATE = TrainingState(
+    epoch=2,
+    batch=5,
+    best_epoch=1,
+    best_rmse_px=1.5,
+    history=[{"epoch": 1.0}, {"epoch": 2.0}],
+    best_weights=[np.zeros((2, 2)), np.array([7.0, 8.0])],
+)
 
 
 def _model(units: int = 3) -> keras.Model:
@@ -31,7 +38,7 @@ def _values(model: keras.Model) -> list[np.ndarray]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> MemberFolder:
-    return MemberFolder(tmp_path / "00")
+    return MemberFolder(tmp_path)
 
 
 def _refuse(line: str) -> None:
@@ -45,7 +52,10 @@ def test_no_state_is_a_fresh_start(folder: MemberFolder):
 def test_weights_slots_seeds_metrics_and_counters_come_back(folder: MemberFolder):
     trained, other = _trained(), _model()
     save_state(folder, trained, STATE)
-    assert load_state(folder, other, _refuse) == STATE
+    back = load_state(folder, other, _refuse)
+    np.testing.assert_array_equal(back.best_weights[1], [7, 8])
+    for name in ("epoch", "batch", "best_epoch", "best_rmse_px", "history"):
+        assert getattr(back, name) == getattr(STATE, name)
     assert any("seed_generator" in variable.path for variable in other.variables), "the dropout's is there"
     for a, b in zip(_values(trained), _values(other), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -81,16 +91,52 @@ def _flip_a_weight(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("damage", [_cut, _flip_a_weight, lambda data: b""], ids=["cut", "altered", "empty"])
-def test_a_damaged_state_is_said_and_the_one_before_it_taken(folder: MemberFolder, damage):
+DAMAGES = pytest.mark.parametrize(
+    "damage",
+    [_cut, _flip_a_weight, lambda data: b"", lambda data: b"text"],
+    ids=["cut", "altered", "empty", "text"],
+)
+
+
+@DAMAGES
+def test_a_damaged_state_is_said_moved_aside_and_replaced(folder: MemberFolder, damage):
     model = _trained()
     save_state(folder, model, TrainingState(epoch=1))
     save_state(folder, model, TrainingState(epoch=2))
-    folder.state.write_bytes(damage(folder.state.read_bytes()))
+    damaged = damage(folder.state.read_bytes())
+    folder.state.write_bytes(damaged)
     said: list[str] = []
     assert load_state(folder, model, said.append).epoch == 1
     assert len(said) == 1
     assert "state.npz: damaged" in said[0]
+    (aside,) = folder.path.glob("state.damaged-*")
+    assert aside.read_bytes() == damaged
+    assert load_state(folder, model, _refuse).epoch == 1
+
+
+@DAMAGES
+def test_when_both_are_damaged_the_member_starts_again_from_its_own_weights(folder: MemberFolder, damage):
+    fresh = _values(_model())
+    for _ in range(2):
+        save_state(folder, _trained(), TrainingState(epoch=1))
+    for path in (folder.state, folder.previous_state):
+        path.unlink()
+        path.write_bytes(damage(b"x" * 1000) if damage is not _flip_a_weight else b"PK")
+    said: list[str] = []
+    model = _model()
+    assert load_state(folder, model, said.append) == TrainingState()
+    assert len(said) == 3
+    assert said[2].endswith("this member starts again from its first epoch")
+    for value, start in zip(_values(model)[3:], fresh[3:], strict=True):
+        np.testing.assert_array_equal(value, start)
+
+
+def test_the_position_of_a_state(folder: MemberFolder):
+    save_state(folder, _trained(), STATE)
+    assert position_of(folder.state) == (2, 5)
+    folder.state.write_bytes(b"")
+    with pytest.raises(ValueError, match="EOFError"):
+        position_of(folder.state)
 
 
 def test_the_state_of_another_network_is_refused(folder: MemberFolder):

@@ -10,7 +10,7 @@ from fkd.errors import UserError
 from fkd.experiment import Experiment, load_experiment
 from fkd.keypoints import KAGGLE15
 from fkd.specialists import finished_members, make_splits, read_split
-from fkd.store import Run
+from fkd.store import MemberFolder, Run, sha256
 
 FACES = 20
 
@@ -58,17 +58,27 @@ def test_too_few_faces_name_the_specialist(tmp_path: Path, experiment: Experimen
         make_splits(Run(tmp_path), experiment, data)
 
 
-def test_unfinished_members_are_left_out_and_said(tmp_path: Path, experiment: Experiment):
+def test_unfinished_and_damaged_members_are_left_out_and_said(tmp_path: Path, experiment: Experiment):
     run = Run(tmp_path)
-    run.member("four", 0).path.mkdir(parents=True)
-    run.member("four", 0).done.write_text("{}")
-    np.save(run.member("four", 0).validation, np.zeros((1, 4, 2)))
-    run.member("four", 1).path.mkdir(parents=True)
+    for index in (0, 1):
+        folder = run.member("four", index)
+        folder.path.mkdir(parents=True)
+        np.save(folder.validation, np.zeros((1, 4, 2)))
+    _finish(run.member("four", 0))
+    unfinished = "four/01: left out, its training is not finished"
+    assert finished_members(run, experiment, "four") == ([0], [unfinished])
+    _finish(run.member("four", 1))
+    assert finished_members(run, experiment, "four") == ([0, 1], [])
+    run.member("four", 0).validation.write_bytes(b"half")
+    run.member("four", 1).done.write_text("{")
     assert finished_members(run, experiment, "four") == (
-        [0],
-        ["four/01: left out, its training is not finished"],
+        [],
+        [
+            "four/00: left out, validation.npy damaged or missing",
+            "four/01: left out, done.json damaged or missing",
+        ],
     )
-    run.member("four", 1).done.write_text("{}")
-    members, (reason,) = finished_members(run, experiment, "four")
-    assert members == [0]
-    assert reason.endswith("validation.npy is missing")
+
+
+def _finish(folder: MemberFolder) -> None:
+    folder.done.write_text(json.dumps({"files": {"validation.npy": sha256(folder.validation)}}))

@@ -11,13 +11,14 @@ from fkd.augment import Batches
 from fkd.data.faces import Faces
 from fkd.ensemble import rmse_px
 from fkd.errors import UserError
-from fkd.experiment import Experiment, load_experiment
+from fkd.experiment import Experiment, Training, load_experiment
+from fkd.interrupt import InterruptedTrainingError
 from fkd.keypoints import KAGGLE15
 from fkd.progress import Progress
 from fkd.resume import TrainingState
 from fkd.status import run_status
-from fkd.store import MemberFolder, Run
-from fkd.train import MemberTask, train_member
+from fkd.store import MemberFolder, Run, damaged_files
+from fkd.train import MemberTask, MemberTraining
 
 
 def _faces(count: int, seed: int) -> Faces:
@@ -31,15 +32,17 @@ def _faces(count: int, seed: int) -> Faces:
     return Faces(images, keypoints, np.arange(count))
 
 
-def _train(store: Path, experiment: Experiment, index: int = 0) -> MemberFolder:
+def _train(store: Path, experiment: Experiment, index: int = 0, why_stop: str | None = None) -> MemberFolder:
     run = Run(store / "tiny-squares")
     members = run_status(run, experiment)
     progress = Progress(
         members, {"four": 20, "eleven": 20}, experiment.training.max_epochs, Console(quiet=True)
     )
     task = MemberTask(experiment, "four", index, _faces(20, seed=0), _faces(7, seed=1))
-    train_member(task, run.member("four", index), progress)
-    return run.member("four", index)
+    folder = run.member("four", index)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    MemberTraining(task, folder, progress, lambda: why_stop, on_saved=lambda folder: None).run()
+    return folder
 
 
 def _load(tiny_experiment: Path, *settings: str) -> Experiment:
@@ -92,27 +95,71 @@ def _kill_in(monkeypatch: pytest.MonkeyPatch, function: str, call: int) -> None:
     monkeypatch.setattr(fkd.train, function, dying)
 
 
+# 20 images in batches of 8 are three batches an epoch; with checkpoint_seconds=0 every batch is saved.
 @pytest.mark.parametrize(
-    ("function", "call"),
+    ("checkpoint_seconds", "function", "call"),
     [
-        ("predict_pixels", 1),  # within the first epoch
-        ("predict_pixels", 3),  # after two epochs
-        ("save_state", 2),  # after the best weights, before the state
-        ("_write_history", 3),  # after the last state
-        ("_finish", 1),
-        ("atomic_write_json", 1),  # everything but done.json is there
+        (30, "predict_pixels", 3),  # nothing was saved: all is trained again
+        (0, "predict_pixels", 1),  # after the first epoch's batches, before its validation
+        (0, "save_state", 2),  # in the middle of an epoch
+        (0, "save_state", 8),  # after the second epoch's end
+        (0, "_write_history", 12),  # after the last state, before its history
+        (0, "atomic_path", 1),  # before the best weights
+        (0, "atomic_write_json", 1),  # everything but done.json is there
     ],
 )
 def test_resumed_is_bit_identical_to_undisturbed(
-    tmp_path: Path, tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch, function: str, call: int
+    tmp_path: Path,
+    tiny_experiment: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    checkpoint_seconds: float,
+    function: str,
+    call: int,
 ):
-    experiment = _load(tiny_experiment)
+    experiment = _load(tiny_experiment, f"training.checkpoint_seconds={checkpoint_seconds}")
     undisturbed = _train(tmp_path / "a", experiment)
     with monkeypatch.context() as patch:
         _kill_in(patch, function, call)
         with pytest.raises(_KilledError):
             _train(tmp_path / "b", experiment)
     _same_training(undisturbed, _train(tmp_path / "b", experiment))
+
+
+def test_a_stop_ends_the_batch_in_hand_saves_and_says_so(tmp_path: Path, tiny_experiment: Path):
+    experiment = _load(tiny_experiment)
+    for epoch, batch in [(0, 1), (0, 2), (0, 3), (1, 0), (1, 1)]:
+        place = f"epoch {epoch}, batch {batch}"
+        with pytest.raises(InterruptedTrainingError, match=f"^SIGTERM: four/00 is saved after {place}; run"):
+            _train(tmp_path / "b", experiment, why_stop="SIGTERM")
+    _same_training(_train(tmp_path / "a", experiment), _train(tmp_path / "b", experiment))
+
+
+def test_states_are_saved_checkpoint_seconds_apart(
+    tmp_path: Path, tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # The clock moves one second a look; an epoch looks a few times, so every epoch takes several seconds.
+    now_s = iter(range(10**6))
+    monkeypatch.setattr("fkd.train.time.monotonic", lambda: float(next(now_s)))
+    saves: list[int] = []
+    save = fkd.train.save_state
+    monkeypatch.setattr(
+        fkd.train,
+        "save_state",
+        lambda folder, model, state: (saves.append(next(now_s)), save(folder, model, state)),
+    )
+    _train(tmp_path, _load(tiny_experiment, "training.checkpoint_seconds=12", "training.max_epochs=6"))
+    apart_s = np.diff(saves)[:-1]  # the last save is the end's
+    assert len(apart_s) >= 2
+    assert (apart_s >= 12).all()
+    assert (apart_s <= 20).all()
+
+
+def test_a_finished_member_lists_its_files_checksums(tmp_path: Path, tiny_experiment: Path):
+    folder = _train(tmp_path, _load(tiny_experiment))
+    assert damaged_files(folder) == []
+    folder.validation.write_bytes(b"half")
+    folder.history.unlink()
+    assert damaged_files(folder) == ["validation.npy", "history.csv"]
 
 
 def test_a_member_does_not_depend_on_the_others(tmp_path: Path, tiny_experiment: Path):
@@ -128,12 +175,11 @@ def test_members_differ(tmp_path: Path, tiny_experiment: Path):
     assert np.abs(first - second).max() > 0.1
 
 
-def test_patience_counts_epochs_without_a_better_one(tiny_experiment: Path):
-    experiment = _load(tiny_experiment, "training.max_epochs=100", "training.patience_epochs=5")
-    finished = fkd.train._finished
-    assert not finished(TrainingState(epoch=14, best_epoch=10), experiment)
-    assert finished(TrainingState(epoch=15, best_epoch=10), experiment)
-    assert finished(TrainingState(epoch=100, best_epoch=99), experiment)
+def test_patience_counts_epochs_without_a_better_one():
+    training, finished = Training(max_epochs=100, patience_epochs=5), fkd.train._finished
+    assert not finished(TrainingState(epoch=14, best_epoch=10), training)
+    assert finished(TrainingState(epoch=15, best_epoch=10), training)
+    assert finished(TrainingState(epoch=100, best_epoch=99), training)
 
 
 def test_early_stop_keeps_the_best_weights_not_the_last(
@@ -162,8 +208,8 @@ def test_batches_come_in_order_and_no_thread_stays(tiny_experiment: Path):
     four = KAGGLE15.indices("four")
     batches = Batches(faces.images, faces.keypoints, experiment.augmentation, KAGGLE15, four, 8, (1,))
     threads = threading.active_count()
-    stream = fkd.train._prefetched(batches, 1)
-    for epoch, index in [(1, 0), (1, 1), (1, 2), (2, 0)]:
+    stream = fkd.train._prefetched(batches, 1, 1)
+    for epoch, index in [(1, 1), (1, 2), (2, 0)]:
         for streamed, direct in zip(next(stream), batches(epoch, index), strict=True):
             np.testing.assert_array_equal(streamed, direct)
     stream.close()

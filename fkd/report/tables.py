@@ -52,8 +52,11 @@ def score_table(score: pd.DataFrame) -> Table:
 
 def status_table(run_name: str, members: Sequence[MemberStatus]) -> Table:
     """One line a member: where its training stands."""
-    done = sum(member.state == "done" for member in members)
-    table = Table(title=f"{run_name}: {done} of {len(members)} members done")
+    done = [member for member in members if member.state == "done"]
+    table = Table(title=f"{run_name}: {len(done)} of {len(members)} members done")
+    if training_s := sum(member.training_s for member in done):
+        saving = sum(member.saving_s for member in done) / training_s
+        table.caption = f"done members: {training_s / 60:.1f} min of training; saving took {saving:.2%} of it"
     for column in ("member", "state", "epochs", "best RMSE px", "at epoch", "last saved"):
         table.add_column(column, justify="left" if column in ("member", "state") else "right")
     for member in members:

@@ -1,0 +1,189 @@
+"""Who trains which member; the training itself is replaced by one that writes done.json."""
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import fkd.members
+from fkd.data.faces import Faces
+from fkd.experiment import Experiment, load_experiment
+from fkd.interrupt import InterruptedTrainingError, StopRequest
+from fkd.locks import member_lock
+from fkd.members import train_members
+from fkd.progress import Progress
+from fkd.remote import RemoteUnreachableError
+from fkd.status import run_status
+from fkd.store import MemberFolder, Run, is_done
+from fkd.train import MemberTask
+
+NOBODY = Faces(np.zeros((0, 96, 96), np.uint8), np.zeros((0, 15, 2), np.float32), np.zeros(0, np.int64))
+ROWS = {"four": (NOBODY, NOBODY), "eleven": (NOBODY, NOBODY)}
+
+
+class FakeTraining:
+    """Finishes a member at once, or does what `act` does instead."""
+
+    trained: list[str]
+    act: Callable[["FakeTraining"], None]
+
+    def __init__(
+        self, task: MemberTask, folder: MemberFolder, progress: Progress, **keywords: object
+    ) -> None:
+        self.task, self.folder, self.keywords = task, folder, keywords
+
+    def finish(self) -> None:
+        self.folder.done.write_text(json.dumps({"files": {}}))
+
+    def run(self) -> None:
+        self.trained.append(self.task.name)
+        type(self).act(self)
+
+
+class FakeRemote:
+    """A remote store that records what it is asked, and answers from `held_elsewhere`."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.held_elsewhere: set[str] = set()
+        self.lost = threading.Event()
+        self.reachable = True
+
+    def acquire(self, folder: MemberFolder) -> "FakeRemote | None":
+        return None if folder.path.parent.name in self.held_elsewhere else self
+
+    def pull_member(self, folder: MemberFolder) -> None:
+        self.asked.append(f"pull {folder.path.parent.name}/{folder.path.name}")
+        if not self.reachable:
+            raise RemoteUnreachableError("s3://there: expected to read, received no answer")
+
+    def release(self, folder: MemberFolder) -> None:
+        self.asked.append(f"release {folder.path.parent.name}/{folder.path.name}")
+
+    def holder(self, folder: MemberFolder) -> str:
+        return "elsewhere, pid 1"
+
+    def push(self, folder: MemberFolder) -> None:
+        self.asked.append("push")
+
+
+class Setting:
+    """A run in a temporary folder and what is said about it."""
+
+    def __init__(self, folder: Path, experiment: Experiment) -> None:
+        self.run, self.experiment = Run(folder / "tiny-faces"), experiment
+        self.console = Console(record=True, width=300, quiet=False, file=(folder / "log").open("w"))
+
+    def train(self, stop: StopRequest | None = None, remote: FakeRemote | None = None) -> None:
+        members = run_status(self.run, self.experiment)
+        progress = Progress(members, {"four": 1, "eleven": 1}, 3, self.console)
+        train_members(self.run, self.experiment, ROWS, progress, stop or StopRequest(), remote)
+
+    def said(self) -> str:
+        return self.console.export_text()
+
+
+@pytest.fixture
+def setting(tmp_path: Path, tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch):
+    FakeTraining.trained, FakeTraining.act = [], FakeTraining.finish
+    monkeypatch.setattr(fkd.members, "MemberTraining", FakeTraining)
+    monkeypatch.setattr(fkd.members, "_LOOK_AGAIN_S", 0.05)
+    setting = Setting(tmp_path, load_experiment(str(tiny_experiment)))
+    yield setting
+    setting.console.file.close()
+
+
+def test_every_member_is_trained_once_in_rounds(setting: Setting):
+    setting.train()
+    assert FakeTraining.trained == ["four/00", "eleven/00", "four/01"]
+    setting.train()
+    assert len(FakeTraining.trained) == 3
+
+
+def test_a_damaged_member_is_said_and_trained_again(setting: Setting):
+    setting.train()
+    folder = setting.run.member("four", 1)
+    folder.done.write_text(json.dumps({"files": {"validation.npy": "0" * 64}}))
+    setting.train()
+    assert FakeTraining.trained[3:] == ["four/01"]
+    assert "validation.npy damaged or missing; made again" in setting.said()
+    assert is_done(folder)
+
+
+def test_a_member_that_another_process_holds_comes_last(setting: Setting, monkeypatch: pytest.MonkeyPatch):
+    folder = setting.run.member("four", 0)
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with member_lock(folder) as mine:
+            assert mine
+            held.set()
+            let_go.wait(20)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait(20)
+    monkeypatch.setattr(fkd.members, "_pause", lambda stop: (let_go.set(), other.join()))
+    setting.train()
+    assert FakeTraining.trained == ["eleven/00", "four/01", "four/00"]
+    assert setting.said().count("Waiting for members that others train: four/00 by process") == 1
+
+
+def test_a_stop_is_heard_while_waiting(setting: Setting):
+    stop = StopRequest()
+    stop.stop("SIGTERM")
+    remote = FakeRemote()
+    remote.held_elsewhere = {"four", "eleven"}
+    with pytest.raises(InterruptedTrainingError, match="SIGTERM: nothing was in hand"):
+        setting.train(stop, remote)
+    assert "four/00 by elsewhere, pid 1" in setting.said()
+    assert FakeTraining.trained == []
+
+
+def test_a_member_is_pulled_under_its_lease_and_released(setting: Setting):
+    remote = FakeRemote()
+    FakeTraining.act = lambda self: (self.keywords["on_saved"](self.folder), self.finish())
+    setting.train(remote=remote)
+    assert remote.asked[:3] == ["pull four/00", "push", "release four/00"]
+    assert len(remote.asked) == 9
+
+
+def test_an_unreachable_remote_store_stops_no_training(setting: Setting):
+    remote = FakeRemote()
+    remote.reachable = False
+    setting.train(remote=remote)
+    assert len(FakeTraining.trained) == 3
+    assert "received no answer" in setting.said()
+
+
+def test_a_member_that_was_taken_over_is_left_and_looked_at_again(setting: Setting):
+    remote = FakeRemote()
+
+    def lose_then_finish(self: FakeTraining) -> None:
+        if FakeTraining.trained == ["four/00"]:
+            remote.lost.set()
+            assert self.keywords["why_stop"]() == "taken over"
+            raise InterruptedTrainingError("taken over")
+        remote.lost.clear()
+        self.finish()
+
+    FakeTraining.act = lose_then_finish
+    setting.train(remote=remote)
+    assert FakeTraining.trained == ["four/00", "eleven/00", "four/01", "four/00"]
+
+
+def test_a_stop_ends_everything(setting: Setting):
+    stop = StopRequest()
+
+    def stopped(self: FakeTraining) -> None:
+        stop.stop("SIGINT")
+        raise InterruptedTrainingError(self.keywords["why_stop"]())
+
+    FakeTraining.act = stopped
+    with pytest.raises(InterruptedTrainingError, match="SIGINT"):
+        setting.train(stop)
+    assert FakeTraining.trained == ["four/00"]

@@ -1,0 +1,407 @@
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import s3fs
+from moto.server import ThreadedMotoServer
+from tcp_proxy import Proxy
+
+from fkd.errors import UserError
+from fkd.lease import LeaseTiming
+from fkd.object_store import ObjectStore
+from fkd.remote import RemoteStore, RemoteUnreachableError
+from fkd.store import MemberFolder, Run
+from fkd.uploads import Patience
+
+QUICK = Patience(first_retry_s=0.01, longest_retry_s=0.05)
+TIMING = LeaseTiming(heartbeat_s=0.02, settle_s=0.0)
+WAIT_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[int]:
+    """The port of an S3 server."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield server.get_host_and_port()[1]
+    server.stop()
+
+
+@pytest.fixture
+def proxy(s3_server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """The way to the S3 server, which is where the client looks for S3."""
+    proxy = Proxy(s3_server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)  # s3fs' own, with pauses of seconds
+    yield proxy
+    proxy.down()
+
+
+@pytest.fixture
+def bucket(proxy: Proxy, request: pytest.FixtureRequest) -> str:
+    """The URL of a prefix in a new bucket."""
+    name = f"bucket-{hashlib.sha256(request.node.name.encode()).hexdigest()[:12]}"
+    s3fs.S3FileSystem(skip_instance_cache=True).mkdir(name)
+    return f"s3://{name}/some/prefix"
+
+
+@pytest.fixture(params=["s3", "file", "memory"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A place of each kind."""
+    if request.param == "s3":
+        return request.getfixturevalue("bucket")
+    return (tmp_path / "remote").as_uri() if request.param == "file" else f"memory://{tmp_path.name}"
+
+
+class Machine:
+    """A local store and its remote copy."""
+
+    def __init__(self, url: str, local: Path) -> None:
+        self.said: list[str] = []
+        self.local = local
+        self.remote = RemoteStore(url, local, self.said.append, _position, QUICK, TIMING)
+        self.run = Run(local / "tiny-faces")
+        self.member = self.run.member("four", 7)
+
+    def write(self, path: Path, content: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    def save(self, epoch: int) -> None:
+        """As the trainer saves; a state is the text `<epoch> <batch>.`"""
+        if self.member.state.exists():
+            self.write(self.member.previous_state, self.member.state.read_bytes())
+        self.write(self.member.state, b"%d 0." % epoch)
+        self.write(self.member.history, b"epoch\n%d\n" % epoch)
+
+    def finish(self) -> None:
+        """As the trainer finishes."""
+        files = {"best.weights.h5": b"weights", "validation.npy": b"array", "history.csv": b"epoch\n9\n"}
+        for name, content in files.items():
+            self.write(self.member.path / name, content)
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        self.write(self.member.done, json.dumps({"files": digests}).encode())
+
+    def send(self) -> None:
+        """Push the member and wait until it has arrived."""
+        self.remote.push(self.member)
+        _wait_until(lambda: self.remote.behind() is None)
+
+
+def _position(path: Path) -> tuple[int, int]:
+    text = path.read_text()
+    if not text.endswith("."):
+        raise ValueError("cut short")
+    epoch, batch = text[:-1].split()
+    return int(epoch), int(batch)
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not happen"
+        time.sleep(0.005)
+
+
+def _files(folder: MemberFolder) -> set[str]:
+    return {path.name for path in folder.path.iterdir()} if folder.path.exists() else set()
+
+
+@pytest.fixture
+def machine(tmp_path: Path, proxy: Proxy) -> Iterator[Callable[[str, str], Machine]]:
+    """Starts machines by name on a URL; they end with the test, before the proxy does."""
+    machines: list[Machine] = []
+
+    def start(name: str, url: str) -> Machine:
+        machines.append(Machine(url, tmp_path / name))
+        return machines[-1]
+
+    yield start
+    for each in machines:
+        each.remote.close(timeout_s=0.0)
+
+
+def test_a_run_goes_from_one_machine_to_the_next(machine, url: str):
+    first, second = machine("first", url), machine("second", url)
+    for path in (first.run.experiment, first.run.provenance, first.run.split("four")):
+        first.write(path, path.name.encode())
+    first.remote.push(first.run)
+    assert first.remote.close() == []
+    second.remote.pull_run(second.run)
+    for path in (second.run.experiment, second.run.provenance, second.run.split("four")):
+        assert path.read_bytes() == path.name.encode()
+
+
+def test_a_run_that_is_here_already_is_not_overwritten(machine, url: str):
+    first, second = machine("first", url), machine("second", url)
+    first.write(first.run.experiment, b"theirs")
+    first.remote.push(first.run)
+    assert first.remote.close() == []
+    second.write(second.run.experiment, b"ours")
+    second.remote.pull_run(second.run)
+    assert second.run.experiment.read_bytes() == b"ours"
+
+
+def test_another_machine_goes_on_from_the_newest_state(machine, url: str):
+    first, second = machine("first", url), machine("second", url)
+    first.save(1)
+    first.save(2)
+    first.send()
+    second.remote.pull_member(second.member)
+    assert _position(second.member.state) == (2, 0)
+    first.save(3)
+    first.send()
+    second.remote.pull_member(second.member)
+    assert _position(second.member.state) == (3, 0), "no listing or content is remembered"
+    assert second.member.history.read_bytes() == b"epoch\n3\n"
+
+
+def test_a_state_that_stands_further_here_is_kept_and_sent_by_who_holds_the_member(machine, url: str):
+    first, second = machine("first", url), machine("second", url)
+    first.save(1)
+    first.send()
+    second.save(4)
+    second.remote.pull_member(second.member)
+    assert _position(second.member.state) == (4, 0)
+    assert second.remote.behind() is None, "without a lease nothing is sent"
+    assert second.remote.acquire(second.member)
+    second.remote.pull_member(second.member)
+    assert second.remote.close() == []
+    first.remote.pull_member(first.member)
+    assert _position(first.member.state) == (4, 0)
+
+
+def test_a_finished_member_comes_whole_and_without_its_state(machine, url: str):
+    first, second = machine("first", url), machine("second", url)
+    first.save(9)
+    first.finish()
+    first.send()
+    second.remote.pull_member(second.member)
+    assert _files(second.member) == {"best.weights.h5", "validation.npy", "history.csv", "done.json"}
+    assert second.member.best_weights.read_bytes() == b"weights"
+
+
+def test_a_finished_member_whose_upload_was_killed_is_sent_by_the_next_process(machine, url: str):
+    killed = machine("first", url)
+    killed.finish()
+    killed.remote.close()
+    again, second = machine("first", url), machine("second", url)
+    again.remote.pull_member(again.member)
+    assert again.remote.close() == []
+    second.remote.pull_member(second.member)
+    assert second.member.done.exists()
+
+
+@pytest.mark.parametrize("name", ["best.weights.h5", "validation.npy", "history.csv"])
+def test_a_finished_member_with_a_damaged_file_goes_on_from_its_state(machine, bucket: str, name: str):
+    first, second = machine("first", bucket), machine("second", bucket)
+    first.save(9)
+    first.finish()
+    first.send()
+    ObjectStore(bucket).write(f"tiny-faces/four/07/{name}", b"wei")
+    second.remote.pull_member(second.member)
+    assert not second.member.done.exists()
+    assert _position(second.member.state) == (9, 0)
+    assert f"{name}: missing or damaged" in second.said[0]
+
+
+def test_done_arrives_last(machine, bucket: str, monkeypatch: pytest.MonkeyPatch):
+    first, arrived = machine("first", bucket), []
+    write = ObjectStore.write
+
+    def record(self: ObjectStore, key: str, content: bytes) -> None:
+        write(self, key, content)
+        arrived.append(key.rpartition("/")[2])
+
+    monkeypatch.setattr(ObjectStore, "write", record)
+    first.save(1)
+    first.save(2)
+    first.finish()
+    first.send()
+    assert arrived[-1] == "done.json"
+    assert arrived.index("state.previous.npz") < arrived.index("state.npz")
+    assert len(arrived) == 6
+    first.send()
+    assert len(arrived) == 6, "what has not changed is not sent again"
+
+
+def test_a_damaged_state_is_said_and_the_one_before_it_taken(machine, bucket: str):
+    first, second = machine("first", bucket), machine("second", bucket)
+    first.save(1)
+    first.save(2)
+    first.send()
+    key, objects = "tiny-faces/four/07/state.npz", ObjectStore(bucket)
+    objects.write(key, objects.read(key)[:2])
+    second.remote.pull_member(second.member)
+    assert _position(second.member.state) == (1, 0)
+    assert len(second.said) == 1
+    assert f"{key}: damaged (cut short)" in second.said[0]
+
+
+def test_damaged_remote_states_leave_the_local_one(machine, bucket: str):
+    first, second = machine("first", bucket), machine("second", bucket)
+    first.save(3)
+    first.send()
+    ObjectStore(bucket).write("tiny-faces/four/07/state.npz", b"3")
+    second.save(1)
+    second.remote.pull_member(second.member)
+    assert _position(second.member.state) == (1, 0)
+
+
+def test_truncated_answers_are_asked_for_again(machine, bucket: str, proxy: Proxy):
+    first, second = machine("first", bucket), machine("second", bucket)
+    first.save(1)
+    first.send()
+    proxy.truncated_answers = 2
+    second.remote.pull_member(second.member)
+    assert proxy.truncated_answers == 0
+    assert _position(second.member.state) == (1, 0)
+
+
+def test_what_cannot_be_read_stops_the_start_and_changes_nothing(machine, bucket: str, proxy: Proxy):
+    first, second = machine("first", bucket), machine("second", bucket)
+    first.save(1)
+    first.send()
+    proxy.truncated_answers = 10**6
+    with pytest.raises(RemoteUnreachableError, match="expected to read what is there already"):
+        second.remote.pull_member(second.member)
+    assert _files(second.member) == set()
+
+
+def test_a_refusing_store_is_said_once_and_caught_up_with(machine, bucket: str, proxy: Proxy):
+    first, second = machine("first", bucket), machine("second", bucket)
+    proxy.down()
+    first.save(1)
+    first.remote.push(first.member)
+    _wait_until(lambda: len(first.said) == 1)
+    assert "1 folder(s) behind" in first.said[0]
+    assert "EndpointConnectionError" in first.said[0]
+    first.save(2)
+    first.remote.push(first.member)
+    assert "1 folder(s) behind" in str(first.remote.behind()), "the same folder waits once"
+    proxy.up()
+    _wait_until(lambda: first.remote.behind() is None)
+    _wait_until(lambda: len(first.said) == 2)
+    assert first.said[1] == "remote store: everything has arrived"
+    second.remote.pull_member(second.member)
+    assert _position(second.member.state) == (2, 0), "the newest content is sent"
+
+
+def test_what_has_not_arrived_at_the_end_is_told(machine, bucket: str, proxy: Proxy):
+    first = machine("first", bucket)
+    proxy.down()
+    first.save(1)
+    first.remote.push(first.member)
+    assert first.remote.close(timeout_s=0.1) == [first.member.path]
+    proxy.up()
+
+
+def test_a_slow_store_does_not_keep_the_trainer(machine, bucket: str, proxy: Proxy):
+    first, second = machine("first", bucket), machine("second", bucket)
+    proxy.delay_s = 0.2
+    for epoch in range(1, 50):
+        first.save(epoch)
+        first.remote.push(first.member)
+    assert first.remote.behind() is not None
+    assert first.remote.close() == []
+    proxy.delay_s = 0.0
+    second.remote.pull_member(second.member)
+    assert _position(second.member.state) == (49, 0)
+
+
+def test_a_late_upload_is_said(machine, bucket: str, proxy: Proxy, tmp_path: Path):
+    said: list[str] = []
+    patience = Patience(say_every_s=0.05)
+    slow = RemoteStore(bucket, tmp_path, said.append, _position, patience)
+    proxy.delay_s = 0.1
+    folder = Run(tmp_path / "tiny-faces")
+    folder.path.mkdir()
+    folder.experiment.write_text("settings")
+    _wait_until(lambda: bool(slow.push(folder) or said))
+    assert "1 folder(s) behind" in said[0]
+    slow.close()
+
+
+def test_machines_share_members(machine, url: str):
+    first, second = machine("first", url), machine("second", url)
+    assert first.remote.acquire(first.member)
+    assert second.remote.acquire(second.member) is None
+    assert "pid" in second.remote.holder(second.member)
+    first.finish()
+    first.remote.push(first.member)
+    first.remote.release(first.member)
+    _wait_until(lambda: first.remote.behind() is None)
+    assert second.remote.acquire(second.member)
+    second.remote.pull_member(second.member)
+    assert second.member.done.exists()
+
+
+def test_a_member_is_released_only_when_its_files_have_arrived(machine, bucket: str, proxy: Proxy):
+    first, second = machine("first", bucket), machine("second", bucket)
+    assert first.remote.acquire(first.member)
+    proxy.down()
+    first.save(5)
+    first.remote.push(first.member)
+    first.remote.release(first.member)
+    assert first.remote.acquire(first.member) is None
+    proxy.up()
+    lease = None
+    while not lease:
+        lease = second.remote.acquire(second.member)
+    second.remote.pull_member(second.member)
+    assert _position(second.member.state) == (5, 0)
+
+
+def test_close_gives_up_the_leases(machine, url: str):
+    first, second = machine("first", url), machine("second", url)
+    assert first.remote.acquire(first.member)
+    first.remote.close()
+    assert second.remote.acquire(second.member)
+
+
+def test_who_lost_a_member_sends_nothing_more_of_it(machine, url: str):
+    first, second = machine("first", url), machine("second", url)
+    lease = first.remote.acquire(first.member)
+    objects = ObjectStore(url)
+    while not lease.lost.wait(0.01):  # again, for a heartbeat may be under way
+        objects.write("tiny-faces/four/07/lease.json", b"of another")
+    first.save(1)
+    first.send()
+    second.remote.pull_member(second.member)
+    assert not second.member.state.exists()
+
+
+def test_who_trained_on_trust_does_not_overwrite_who_went_further(machine, bucket: str, proxy: Proxy):
+    first, second = machine("first", bucket), machine("second", bucket)
+    second.save(8)
+    second.send()
+    proxy.down()
+    lease = first.remote.acquire(first.member)
+    first.save(1)
+    first.remote.push(first.member)
+    proxy.up()
+    assert lease.lost.wait(WAIT_S)
+    assert "another machine went further" in first.said[-1]
+    first.remote.pull_member(first.member)
+    assert _position(first.member.state) == (8, 0)
+
+
+def test_a_missing_bucket_is_found_out_at_once(proxy: Proxy, tmp_path: Path):
+    with pytest.raises(UserError, match="bucket does not exist; create it first"):
+        RemoteStore("s3://no-such-bucket/prefix", tmp_path, pytest.fail, _position)
+
+
+def test_missing_credentials_are_found_out_at_once(proxy: Proxy, tmp_path: Path, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(UserError, match=r"NoCredentialsError.*check the credentials"):
+        RemoteStore("s3://bucket/prefix", tmp_path, pytest.fail, _position)
