@@ -141,8 +141,16 @@ def main() -> None:
     except InterruptedTrainingError as error:
         print(f"fkd: {error}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
-    except (UserError, OSError) as error:
-        print(f"fkd: {' '.join(str(error).split())}", file=sys.stderr)
+    except BrokenPipeError:
+        sys.exit(1)  # nobody reads on
+    except UserError as error:
+        print(f"fkd: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        print(
+            f"fkd: {error.filename or 'a file'}: {error.strerror or error}; mend this and try again",
+            file=sys.stderr,
+        )
         sys.exit(1)
 
 

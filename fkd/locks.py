@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
@@ -49,7 +49,8 @@ def member_lock(folder: MemberFolder) -> Iterator[bool]:
         folder.lock.write_text(f"{socket.gethostname()} {os.getpid()}\n")
         yield True
     finally:
-        folder.lock.write_text("")
+        with suppress(OSError):  # the folder may have been removed
+            folder.lock.write_text("")
         lock.release()
 
 

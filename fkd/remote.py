@@ -12,10 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import yaml
+
 from fkd.errors import UserError
+from fkd.experiment import validate_experiment
 from fkd.lease import Lease, Leases, LeaseTiming
 from fkd.object_store import ObjectStore, describe, one_line
-from fkd.store import MemberFolder, Run, atomic_write_bytes
+from fkd.store import MemberFolder, Run, atomic_write_bytes, refuse_other_run
 from fkd.uploads import Patience, Uploads
 
 # How far a state file stands, as (epoch, batch); raises ValueError if it is damaged.
@@ -55,8 +58,9 @@ class RemoteStore:
     def pull_run(self, run: Run) -> None:
         """Fetch the run's experiment, provenance and splits where they are missing here.
 
-        Raises RemoteUnreachableError.
+        Raises RemoteUnreachableError, and UserError if the run here is of another experiment or other data.
         """
+        self._refuse_other_run(run)
         keys = self._try_reading(lambda: self._objects.keys(self._key(run.path)))
         splits = [self._local / key for key in keys if key.count("/") == 2 and key.endswith("/split.json")]
         for path in (*splits, run.provenance, run.experiment):
@@ -115,6 +119,15 @@ class RemoteStore:
         for lease in list(self._held.values()):
             lease.stop()
         return [folder.path for folder in left]
+
+    def _refuse_other_run(self, run: Run) -> None:
+        experiment, provenance = self._fetch(run.experiment), self._fetch(run.provenance)
+        if not run.experiment.exists() or experiment is None or provenance is None:
+            return
+        place = f"{self._objects.url}/{run.name}"
+        former = validate_experiment(yaml.safe_load(experiment), place)
+        former_checksum = json.loads(provenance)["data_checksum"]
+        refuse_other_run(place, former, former_checksum, run.read_experiment(), run.read_data_checksum())
 
     def _upload(self, folder: Run | MemberFolder) -> None:
         """Bring the remote store up to date with a folder; raises whatever the store raises."""

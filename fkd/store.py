@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -134,6 +134,10 @@ class Run:
         settings = yaml.safe_load(self.experiment.read_text(encoding="utf-8"))
         return validate_experiment(settings, str(self.experiment))
 
+    def read_data_checksum(self) -> str:
+        """The checksum of the data that this run is trained on."""
+        return str(json.loads(self.provenance.read_text())["data_checksum"])
+
 
 def open_run(run: Run, experiment: Experiment, provenance: dict[str, str], fresh: bool = False) -> None:
     """Create a run or go on with it.
@@ -146,25 +150,28 @@ def open_run(run: Run, experiment: Experiment, provenance: dict[str, str], fresh
         run.path.rename(run.path.with_name(f"{run.name}.{datetime.now():%Y%m%d-%H%M%S}"))
     run.path.mkdir(parents=True, exist_ok=True)
     if run.experiment.exists():
-        _refuse_other_run(run, experiment, provenance)
+        former = run.read_experiment(), run.read_data_checksum()
+        refuse_other_run(str(run.path), *former, experiment, provenance["data_checksum"])
     else:
         atomic_write_json(run.provenance, provenance)
     settings = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
     atomic_write_bytes(run.experiment, settings.encode())
 
 
-def _refuse_other_run(run: Run, experiment: Experiment, provenance: dict[str, str]) -> None:
+def refuse_other_run(
+    place: str, former: Experiment, former_checksum: str, experiment: Experiment, checksum: str
+) -> None:
+    """Raise UserError, listing the differences, unless `place` may go on with this experiment and data."""
     changes = [
         change
-        for change in differences(run.read_experiment(), experiment)
+        for change in differences(former, experiment)
         if not any(free in change.partition(": ")[0] for free in _FREE_TO_CHANGE)
     ]
-    former_checksum = json.loads(run.provenance.read_text())["data_checksum"]
-    if former_checksum != provenance["data_checksum"]:
-        changes.append(f"data: {former_checksum[:12]} -> {provenance['data_checksum'][:12]}")
+    if former_checksum != checksum:
+        changes.append(f"data: {former_checksum[:12]} -> {checksum[:12]}")
     if changes:
         raise UserError(
-            f"{run.path}: this run was trained with other settings ({'; '.join(changes)}); "
+            f"{place}: this run was trained with other settings ({'; '.join(changes)}); "
             "put them back, copy the experiment file to a new name, or move the former run aside "
             "with --fresh (make: FRESH=1)"
         )
@@ -175,7 +182,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` that becomes `path` at the end, or vanishes on an error.
 
     The temporary name ends like `path`, for writers that look at the suffix. The folder must exist: one
-    that was removed in the middle of a training is not to come back half empty.
+    that was removed in the middle of a training is not to come back half empty. Raises UserError if the
+    file cannot be written.
     """
     temporary = _temporary_name(path)
     try:
@@ -183,8 +191,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}); what was saved before stays whole; "
+            "mend this and run the same command again"
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def keep_previous(path: Path, previous: Path) -> None:

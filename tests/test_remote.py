@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import s3fs
-from moto.server import ThreadedMotoServer
 from tcp_proxy import Proxy
 
 from fkd.errors import UserError
+from fkd.experiment import Experiment, load_experiment
 from fkd.lease import LeaseTiming
 from fkd.object_store import ObjectStore
 from fkd.remote import RemoteStore, RemoteUnreachableError
-from fkd.store import MemberFolder, Run
+from fkd.store import MemberFolder, Run, open_run
 from fkd.uploads import Patience
 
 QUICK = Patience(first_retry_s=0.01, longest_retry_s=0.05)
@@ -21,22 +21,10 @@ TIMING = LeaseTiming(heartbeat_s=0.02, settle_s=0.0)
 WAIT_S = 20.0
 
 
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[int]:
-    """The port of an S3 server."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield server.get_host_and_port()[1]
-    server.stop()
-
-
 @pytest.fixture
-def proxy(s3_server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+def proxy(s3_server: int, s3_client: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """The way to the S3 server, which is where the client looks for S3."""
     proxy = Proxy(s3_server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)  # s3fs' own, with pauses of seconds
     yield proxy
@@ -138,14 +126,29 @@ def test_a_run_goes_from_one_machine_to_the_next(machine, url: str):
         assert path.read_bytes() == path.name.encode()
 
 
-def test_a_run_that_is_here_already_is_not_overwritten(machine, url: str):
-    first, second = machine("first", url), machine("second", url)
-    first.write(first.run.experiment, b"theirs")
+def _write_run(machine: Machine, experiment: Experiment, data_checksum: str) -> None:
+    machine.run.path.mkdir(parents=True)
+    open_run(machine.run, experiment, {"data_checksum": data_checksum})
+
+
+def test_a_run_of_another_experiment_or_other_data_is_refused(machine, url: str, tiny_experiment: Path):
+    experiment = load_experiment(str(tiny_experiment))
+    first = machine("first", url)
+    _write_run(first, experiment, "a" * 64)
     first.remote.push(first.run)
     assert first.remote.close() == []
-    second.write(second.run.experiment, b"ours")
-    second.remote.pull_run(second.run)
-    assert second.run.experiment.read_bytes() == b"ours"
+    same, other, other_data = (machine(name, url) for name in ("same", "other", "data"))
+    _write_run(same, load_experiment(str(tiny_experiment), ["specialists.four.members=9"]), "a" * 64)
+    _write_run(other, load_experiment(str(tiny_experiment), ["seed=4"]), "a" * 64)
+    _write_run(other_data, experiment, "b" * 64)
+    same.remote.pull_run(same.run)
+    assert same.run.read_experiment().specialists["four"].members == 9, "what is here is not overwritten"
+    with pytest.raises(
+        UserError, match=r"tiny-faces: this run was trained with other settings .seed: 3 -> 4"
+    ):
+        other.remote.pull_run(other.run)
+    with pytest.raises(UserError, match="data: aaaaaaaaaaaa -> bbbbbbbbbbbb"):
+        other_data.remote.pull_run(other_data.run)
 
 
 def test_another_machine_goes_on_from_the_newest_state(machine, url: str):
