@@ -9,6 +9,17 @@ import keras
 from fkd.errors import UserError
 
 
+def prepare_device(deterministic: bool) -> str:
+    """Describe the device that will train, and make its rounding repeatable where that is asked for.
+
+    Raises UserError as `require_visible_gpu` does, and where a framework cannot promise determinism.
+    """
+    device = require_visible_gpu()
+    if deterministic:
+        _make_deterministic()
+    return device
+
+
 def require_visible_gpu() -> str:
     """Describe the device that will train; raises UserError if the driver shows a GPU and Keras does not.
 
@@ -27,8 +38,7 @@ def require_visible_gpu() -> str:
     return f"{os.cpu_count()} CPU cores through {backend}"
 
 
-def make_deterministic() -> None:
-    """Ask the framework for the same rounding every time; raises UserError where it cannot promise that."""
+def _make_deterministic() -> None:
     if keras.backend.backend() != "tensorflow":
         raise UserError(
             f"training.deterministic: expected the TensorFlow backend, received {keras.backend.backend()}; "

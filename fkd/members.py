@@ -13,6 +13,7 @@ from fkd.interrupt import InterruptedTrainingError, StopRequest
 from fkd.locks import lock_holder, member_lock
 from fkd.progress import Progress
 from fkd.remote import RemoteStore, RemoteUnreachableError
+from fkd.specialists import Split
 from fkd.store import MemberFolder, Run, damaged_files
 from fkd.train import MemberTask, MemberTraining
 
@@ -23,7 +24,8 @@ _LOOK_AGAIN_S = 5.0
 def train_members(
     run: Run,
     experiment: Experiment,
-    rows: Mapping[str, tuple[Faces, Faces]],
+    faces: Faces,
+    splits: Mapping[str, Split],
     progress: Progress,
     stop: StopRequest,
     remote: RemoteStore | None = None,
@@ -31,10 +33,13 @@ def train_members(
 ) -> None:
     """Train until every member of the experiment is done, here or by another process or machine.
 
-    rows: training and validation faces by specialist. Raises InterruptedTrainingError when a stop is asked
-    for, and what MemberTraining raises.
+    faces: all training faces; splits: their rows by specialist.
+    Raises InterruptedTrainingError when a stop is asked for, and what MemberTraining raises.
     """
-    waiting = [MemberTask(experiment, *member, *rows[member[0]]) for member in experiment.members]
+    rows = {
+        name: (faces.take(split.training), faces.take(split.validation)) for name, split in splits.items()
+    }
+    waiting = [MemberTask(experiment, name, index, *rows[name]) for name, index in experiment.members]
     while waiting:
         held_elsewhere = []
         for task in waiting:

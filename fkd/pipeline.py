@@ -100,28 +100,25 @@ def train(
         splits = make_splits(run, experiment, faces)
         if remote:
             remote.push(run)
-        members = run_status(run, experiment)
         unfinished = [member for member in experiment.members if not is_done(run.member(*member))]
         if not unfinished:
-            console.print(f"{run.path}: nothing to train, all {len(members)} members are done")
+            _bring_together(run, experiment, remote)
+            console.print(f"{run.path}: nothing to train, all {len(experiment.members)} members are done")
             return
 
-        from fkd.device import make_deterministic, require_visible_gpu
+        from fkd.device import prepare_device
         from fkd.members import train_members
 
-        device = require_visible_gpu()
-        if experiment.training.deterministic:
-            make_deterministic()
-        console.print(f"{run.path}: training {len(unfinished)} of {len(members)} members on {device}")
+        device = prepare_device(experiment.training.deterministic)
+        console.print(
+            f"{run.path}: training {len(unfinished)} of {len(experiment.members)} members on {device}"
+        )
         images_per_epoch = {specialist: len(split.training) for specialist, split in splits.items()}
-        progress = Progress(members, images_per_epoch, experiment.training.max_epochs, console)
-        rows = {
-            specialist: (faces.training.take(split.training), faces.training.take(split.validation))
-            for specialist, split in splits.items()
-        }
-        notice = watch_ec2(stop, progress.say) if ec2_notice else nullcontext()
-        with progress.shown(), notice:
-            train_members(run, experiment, rows, progress, stop, remote, tensorboard)
+        progress = Progress(
+            run_status(run, experiment), images_per_epoch, experiment.training.max_epochs, console
+        )
+        with progress.shown(), watch_ec2(stop, progress.say) if ec2_notice else nullcontext():
+            train_members(run, experiment, faces.training, splits, progress, stop, remote, tensorboard)
 
 
 def status(request: Request, console: Console) -> None:
@@ -181,31 +178,41 @@ def _select(
     """The run, its experiment with the selection asked for now, and every specialist's choice."""
     asked_for, run = request.resolve(faces.name)
     with _remote_store(request, run, console) as remote:
-        if remote:
-            for member in run.read_experiment().members:
-                remote.pull_member(run.member(*member))
+        _bring_together(run, run.read_experiment(), remote)
     experiment = run.read_experiment().model_copy(update={"selection": asked_for.selection})
-    reports = []
-    for specialist, settings in experiment.specialists.items():
-        members, left_out = finished_members(run, experiment, specialist)
-        for line in left_out:
-            console.print(line)
-        if not members:
-            raise UserError(f"{run.path}: no finished member of {specialist}; go on with fkd train")
-        split = read_split(run, specialist)
-        truth = faces.training.keypoints[split.validation][
-            :, experiment.schema_points.indices(settings.keypoints)
-        ]
-        predictions = np.stack([np.load(run.member(specialist, i).validation) for i in members])
-        reports.append(
-            selection_report(
-                predictions, truth, split.validation_groups, experiment.selection, specialist, members
-            )
-        )
-        console.print(selection_table(reports[-1]))
+    reports = [
+        _select_members(run, experiment, specialist, faces, console) for specialist in experiment.specialists
+    ]
+    for report in reports:
+        console.print(selection_table(report))
     console.print(estimates_table(reports))
     atomic_write_json(run.selection, [asdict(report) for report in reports])
     return run, experiment, reports
+
+
+def _select_members(
+    run: Run, experiment: Experiment, specialist: str, faces: FaceData, console: Console
+) -> SelectionReport:
+    """A specialist's choice, by the validation predictions of its finished members."""
+    members, left_out = finished_members(run, experiment, specialist)
+    for line in left_out:
+        console.print(line)
+    if not members:
+        raise UserError(f"{run.path}: no finished member of {specialist}; go on with fkd train")
+    split = read_split(run, specialist)
+    points = experiment.schema_points.indices(experiment.specialists[specialist].keypoints)
+    truth = faces.training.keypoints[split.validation][:, points]
+    predictions = np.stack([np.load(run.member(specialist, index).validation) for index in members])
+    return selection_report(
+        predictions, truth, split.validation_groups, experiment.selection, specialist, members
+    )
+
+
+def _bring_together(run: Run, experiment: Experiment, remote: "RemoteStore | None") -> None:
+    """Fetch what a remote store has of the members, and send it what it lacks."""
+    if remote:
+        for member in experiment.members:
+            remote.pull_member(run.member(*member))
 
 
 @contextmanager

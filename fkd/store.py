@@ -3,8 +3,8 @@
 models_store/<experiment>-<data set>/
   experiment.yaml, provenance.json
   <specialist>/split.json
-  <specialist>/<member>/{state.npz, state.previous.npz, best.weights.h5, history.csv,
-                         validation.npy, done.json}
+  <specialist>/<member>/{state.npz, state.previous.npz, history.csv, lock.txt,
+                         best.weights.h5, validation.npy, done.json}
   selection.json, submission.csv, predictions.png
 """
 

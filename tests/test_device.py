@@ -28,6 +28,12 @@ def test_a_gpu_that_both_see_is_named(monkeypatch: pytest.MonkeyPatch):
     assert device.require_visible_gpu().startswith("1 GPU(s)")
 
 
+def test_determinism_is_refused_where_it_cannot_be_promised(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    with pytest.raises(UserError, match="expected the TensorFlow backend, received jax"):
+        device.prepare_device(deterministic=True)
+
+
 def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("shutil.which", lambda command: None)
     assert device.gpus_of_the_driver() == []

@@ -17,12 +17,14 @@ from fkd.locks import member_lock
 from fkd.members import train_members
 from fkd.progress import Progress
 from fkd.remote import RemoteUnreachableError
+from fkd.specialists import Split
 from fkd.status import run_status
 from fkd.store import MemberFolder, Run, is_done
 from fkd.train import MemberTask
 
 NOBODY = Faces(np.zeros((0, 96, 96), np.uint8), np.zeros((0, 15, 2), np.float32), np.zeros(0, np.int64))
-ROWS = {"four": (NOBODY, NOBODY), "eleven": (NOBODY, NOBODY)}
+NO_ROWS = np.zeros(0, np.int64)
+SPLITS = {name: Split(NO_ROWS, NO_ROWS, NO_ROWS) for name in ("four", "eleven")}
 
 
 class FakeTraining:
@@ -81,7 +83,7 @@ class Setting:
     def train(self, stop: StopRequest | None = None, remote: FakeRemote | None = None) -> None:
         members = run_status(self.run, self.experiment)
         progress = Progress(members, {"four": 1, "eleven": 1}, 3, self.console)
-        train_members(self.run, self.experiment, ROWS, progress, stop or StopRequest(), remote)
+        train_members(self.run, self.experiment, NOBODY, SPLITS, progress, stop or StopRequest(), remote)
 
     def said(self) -> str:
         return self.console.export_text()

@@ -9,9 +9,13 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import assert_same_results, command, fkd, read_results
+from conftest import TINY_EXPERIMENT
 from metadata_service import NOTICE, Metadata
+
+Results = dict[str, np.ndarray]
 
 FOUR_MEMBERS = ("--set", "training.max_epochs=40", "--set", "specialists.four.members=3")
 LONG = ("--set", "training.max_epochs=25", "--set", "training.checkpoint_seconds=0")
@@ -26,6 +30,15 @@ def bucket(s3_server: int, s3_client: None, monkeypatch: pytest.MonkeyPatch, req
     name = request.node.name.replace("_", "-")[:60]
     s3fs.S3FileSystem(skip_instance_cache=True).mkdir(name)
     return f"s3://{name}/runs"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(faces_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """What the experiment gives with the settings LONG where nothing happens to it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "tiny.yaml").write_text(TINY_EXPERIMENT)
+    fkd("train", "tiny.yaml", "--data", faces_folder, *LONG, folder=folder)
+    return read_results(folder / "models_store" / "tiny-faces")
 
 
 def _start(*arguments: object, folder: Path | None = None) -> subprocess.Popen[str]:
@@ -44,9 +57,10 @@ def _interrupt(process: subprocess.Popen[str], number: signal.Signals, after: st
 
 
 @pytest.mark.usefixtures("workplace")
-def test_a_killed_training_goes_on_and_ends_bit_identical(tiny_experiment: Path, faces_folder: Path):
-    options = (tiny_experiment, "--data", faces_folder, "--set", "training.max_epochs=25")
-    fkd("train", *options, "--store", "undisturbed")
+def test_a_killed_training_goes_on_and_ends_bit_identical(
+    tiny_experiment: Path, faces_folder: Path, undisturbed: Results
+):
+    options = (tiny_experiment, "--data", faces_folder, *LONG)
     history = Path("killed/tiny-faces/four/00/history.csv")
     process = subprocess.Popen(command("train", *options, "--store", "killed"), stdout=subprocess.DEVNULL)
     deadline_s = time.monotonic() + 120
@@ -55,7 +69,7 @@ def test_a_killed_training_goes_on_and_ends_bit_identical(tiny_experiment: Path,
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "it was killed in the middle"
     assert "going on after epoch" in fkd("train", *options, "--store", "killed")
-    assert_same_results(Path("killed/tiny-faces"), read_results(Path("undisturbed/tiny-faces")))
+    assert_same_results(Path("killed/tiny-faces"), undisturbed)
 
 
 @pytest.mark.usefixtures("workplace")
@@ -80,10 +94,9 @@ def test_a_spot_notice_does_the_same(metadata: Metadata, tiny_experiment: Path, 
 
 
 def test_the_next_machine_goes_on_from_the_remote_store(
-    workplace: Path, tiny_experiment: Path, faces_folder: Path, bucket: str
+    workplace: Path, tiny_experiment: Path, faces_folder: Path, bucket: str, undisturbed: Results
 ):
     options = (tiny_experiment, "--data", faces_folder, *LONG)
-    fkd("train", *options, "--store", "undisturbed")
     first, second, third = (workplace / name for name in ("first", "second", "third"))
     for machine in (first, second, third):
         machine.mkdir()
@@ -92,11 +105,23 @@ def test_the_next_machine_goes_on_from_the_remote_store(
     assert process.returncode == 75
     shutil.rmtree(first)
     assert "four/00: going on after epoch" in fkd("train", *options, "--store", bucket, folder=second)
-    assert_same_results(second / "models_store/tiny-faces", read_results(Path("undisturbed/tiny-faces")))
+    assert_same_results(second / "models_store/tiny-faces", undisturbed)
     for machine in (second, third):
         fkd("submit", *options, "--store", bucket, folder=machine)
     submissions = [machine / "models_store/tiny-faces/submission.csv" for machine in (second, third)]
     assert submissions[0].read_bytes() == submissions[1].read_bytes()
+
+
+@pytest.mark.usefixtures("workplace")
+def test_the_same_command_sends_what_a_remote_store_lacks(tiny_experiment: Path, faces_folder: Path):
+    options = ("train", tiny_experiment, "--data", faces_folder, "--set", "training.max_epochs=1")
+    remote = Path("remote").absolute()
+    fkd(*options, "--store", remote.as_uri())
+    results = read_results(remote / "tiny-faces")
+    assert results
+    shutil.rmtree(remote / "tiny-faces" / "four")
+    assert "nothing to train" in fkd(*options, "--store", remote.as_uri())
+    assert_same_results(remote / "tiny-faces", results)
 
 
 def _assert_shared(processes: list[subprocess.Popen[str]]) -> None:
@@ -128,15 +153,16 @@ def test_two_processes_share_the_members(tiny_experiment: Path, faces_folder: Pa
 
 
 def _limit_file_size() -> None:
-    """No file may grow beyond 2 kB, which is what a full disk is like; a state is larger, a history is not."""
+    """No file may grow beyond 2 kB, as on a full disk; a state is larger, a history is not."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
 
 
 @pytest.mark.usefixtures("workplace")
-def test_a_full_disk_is_one_line_and_the_last_good_state_stays(tiny_experiment: Path, faces_folder: Path):
+def test_a_full_disk_is_one_line_and_the_last_good_state_stays(
+    tiny_experiment: Path, faces_folder: Path, undisturbed: Results
+):
     options = ("train", tiny_experiment, "--data", faces_folder, *LONG)
-    fkd(*options, "--store", "undisturbed")
     _interrupt(_start(*options), signal.SIGTERM, after="epoch 1/")
     state = Path("models_store/tiny-faces/four/00/state.npz")
     good = state.read_bytes()
@@ -150,7 +176,7 @@ def test_a_full_disk_is_one_line_and_the_last_good_state_stays(tiny_experiment: 
     )
     assert state.read_bytes() == good
     fkd(*options)
-    assert_same_results(Path("models_store/tiny-faces"), read_results(Path("undisturbed/tiny-faces")))
+    assert_same_results(Path("models_store/tiny-faces"), undisturbed)
 
 
 @pytest.mark.usefixtures("workplace")
