@@ -19,6 +19,7 @@ LOCK := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),requirements-gpu.t
 
 FKD := .venv/bin/fkd
 RUN := $(EXPERIMENT) --data '$(DATA)' --store '$(STORE)'
+OPTIONS := $(if $(FRESH),--fresh) $(if $(TENSORBOARD),--tensorboard) $(SPOT_NOTICE:%=--spot-notice %)
 SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
@@ -28,13 +29,12 @@ SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
-	@echo 'Variables: EXPERIMENT=stem of experiments/*.yaml  DATA=auto|kaggle|synthetic|folder'
-	@echo '           SET="key=value ..."  STORE=folder|s3://bucket/prefix  SPOT_NOTICE=ec2'
+	@echo 'Variables: EXPERIMENT=stem of experiments/*.yaml or a path  DATA=auto|kaggle|synthetic|folder'
+	@echo '           SET="key=value ..."  STORE=folder|s3://...|gs://...|file://...  SPOT_NOTICE=ec2'
 	@echo '           FRESH=1 (train anew)  TENSORBOARD=1 (write logs)  KILLS=n SEED=n (chaos)'
 
 train-ensemble: .venv/run ## Train every member of every specialist; go on where it stopped
-	$(FKD) train $(RUN) $(SETTINGS) $(if $(FRESH),--fresh) $(if $(TENSORBOARD),--tensorboard) \
-		$(if $(SPOT_NOTICE),--spot-notice $(SPOT_NOTICE))
+	$(FKD) train $(RUN) $(SETTINGS) $(OPTIONS)
 
 submit: .venv/run ## Select members, average them, write models_store/<run>/submission.csv
 	$(FKD) submit $(RUN) $(SETTINGS)

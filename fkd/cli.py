@@ -147,10 +147,8 @@ def main() -> None:
         print(f"fkd: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        print(
-            f"fkd: {error.filename or 'a file'}: {error.strerror or error}; mend this and try again",
-            file=sys.stderr,
-        )
+        problem = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"fkd: {problem}; mend this and try again", file=sys.stderr)
         sys.exit(1)
 
 

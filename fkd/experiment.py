@@ -216,7 +216,8 @@ def load_experiment(name_or_path: str, overrides: Sequence[str] = ()) -> Experim
         raise UserError(f"{path}: expected `key: value` lines, received {type(settings).__name__}")
     for override in overrides:
         _apply_override(settings, override)
-    return validate_experiment({"name": path.stem, **settings}, str(path))
+    origin = " ".join([str(path), *(f"--set {override}" for override in overrides)])
+    return validate_experiment({"name": path.stem, **settings}, origin)
 
 
 def validate_experiment(settings: dict[str, Any], origin: str) -> Experiment:
@@ -226,7 +227,8 @@ def validate_experiment(settings: dict[str, Any], origin: str) -> Experiment:
     except ValidationError as error:
         first = error.errors()[0]
         setting = ".".join(str(part) for part in first["loc"]) or "experiment"
-        raise UserError(f"{origin}: {setting}: {first['msg']}; received {first['input']!r:.80}") from error
+        problem = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+        raise UserError(f"{origin}: {setting}: {problem}; received {first['input']!r:.80}") from error
 
 
 def differences(former: Experiment, current: Experiment) -> list[str]:

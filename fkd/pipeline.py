@@ -26,7 +26,7 @@ from fkd.report.tables import estimates_table, score_table, selection_table, sta
 from fkd.specialists import finished_members, make_splits, read_split
 from fkd.spot import watch_ec2
 from fkd.status import run_status
-from fkd.store import DEFAULT_STORE, Run, atomic_write_bytes, atomic_write_json, is_done, open_run
+from fkd.store import DEFAULT_STORE, Run, atomic_write_bytes, atomic_write_json, is_done, move_aside, open_run
 from fkd.submission import (
     read_features,
     read_solution,
@@ -91,12 +91,12 @@ def train(
     ec2_notice: bool = False,
 ) -> None:
     """Train all members of all specialists, going on where a former call stopped."""
-    faces = load_data(request.data, console.print)
+    faces = _load_data(request, console)
     experiment, run = request.resolve(faces.name)
-    if fresh and request.store_url:
-        raise UserError(f"--fresh: {request.store} keeps its runs; name another prefix to train anew")
+    if fresh:
+        _move_aside(request, run, console)
     with _remote_store(request, run, console) as remote:
-        open_run(run, experiment, provenance(faces), fresh)
+        open_run(run, experiment, provenance(faces))
         splits = make_splits(run, experiment, faces)
         if remote:
             remote.push(run)
@@ -128,19 +128,21 @@ def status(request: Request, console: Console) -> None:
     else:
         runs = [Run(file.parent) for file in sorted(request.store_folder.glob("*/experiment.yaml"))]
     if not runs:
-        raise UserError(f"{request.store_folder}: no runs yet; start one with fkd train")
+        console.print(
+            f"{request.store_folder}: no runs yet; start one with make train-ensemble, or fkd train"
+        )
     for run in runs:
         console.print(status_table(run.name, run_status(run, run.read_experiment())))
 
 
 def select(request: Request, console: Console) -> None:
     """Choose the members that validate well; reads saved predictions and loads no network."""
-    _select(request, load_data(request.data, console.print), console)
+    _select(request, _load_data(request, console), console)
 
 
 def submit(request: Request, console: Console) -> None:
     """Select, average the chosen on the test images, write the CSV; score it where labels are known."""
-    faces = load_data(request.data, console.print)
+    faces = _load_data(request, console)
     run, experiment, reports = _select(request, faces, console)
 
     from fkd.device import require_visible_gpu
@@ -170,6 +172,25 @@ def score_files(submission: Path, solution: Path, console: Console) -> None:
     lookup = solution.with_name("IdLookupTable.csv")
     features = read_features(lookup) if lookup.is_file() else None
     console.print(score_table(score(read_submission(submission), read_solution(solution), features)))
+
+
+def _load_data(request: Request, console: Console) -> FaceData:
+    """The data, once the experiment, where one is named, is known to be right."""
+    if request.experiment:
+        load_experiment(request.experiment, request.settings)
+    return load_data(request.data, console.print)
+
+
+def _move_aside(request: Request, run: Run, console: Console) -> None:
+    """Make room for a fresh run; raises UserError while the former one is being trained."""
+    if request.store_url:
+        raise UserError(f"--fresh: {request.store} keeps its runs; name another prefix to train anew")
+    if not run.experiment.exists():
+        return
+    busy = [member.name for member in run_status(run, run.read_experiment()) if member.state == "training"]
+    if busy:
+        raise UserError(f"--fresh: {run.path}: {', '.join(busy)} is being trained; stop that process first")
+    console.print(f"{run.path}: the former run, moved aside to {move_aside(run)}")
 
 
 def _select(

@@ -48,7 +48,8 @@ def _member_status(name: str, folder: MemberFolder) -> MemberStatus:
         with folder.history.open(newline="") as file:
             records = list(csv.DictReader(file))
     except FileNotFoundError:
-        return MemberStatus(name, "training" if training else "waiting")
+        begun: MemberState = "interrupted" if folder.state.exists() else "waiting"
+        return MemberStatus(name, "training" if training else begun)
     errors_px = [float(record["validation_rmse_px"]) for record in records]
     best_rmse_px = min(errors_px)
     return MemberStatus(

@@ -139,15 +139,19 @@ class Run:
         return str(json.loads(self.provenance.read_text())["data_checksum"])
 
 
-def open_run(run: Run, experiment: Experiment, provenance: dict[str, str], fresh: bool = False) -> None:
+def move_aside(run: Run) -> Path | None:
+    """Rename a run's folder by the time of day; returns its new place, None if there is no such run."""
+    if not run.path.exists():
+        return None
+    return run.path.rename(run.path.with_name(f"{run.name}.{datetime.now():%Y%m%d-%H%M%S}"))
+
+
+def open_run(run: Run, experiment: Experiment, provenance: dict[str, str]) -> None:
     """Create a run or go on with it.
 
     `provenance` holds at least `data_checksum`. The number of members and the selection may change
-    between calls. Raises UserError, listing the differences, when anything else does; `fresh` moves the
-    former run aside instead.
+    between calls. Raises UserError, listing the differences, when anything else does.
     """
-    if fresh and run.path.exists():
-        run.path.rename(run.path.with_name(f"{run.name}.{datetime.now():%Y%m%d-%H%M%S}"))
     run.path.mkdir(parents=True, exist_ok=True)
     if run.experiment.exists():
         former = run.read_experiment(), run.read_data_checksum()

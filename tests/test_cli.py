@@ -50,13 +50,13 @@ def test_a_users_mistake_is_one_line_and_status_1(tiny_experiment: Path, faces_f
         ("train", "nought", "--data", faces_folder): "no such experiment file",
         ("train", tiny_experiment, "--data", faces_folder, "--set", "sed=1"): "sed",
         ("submit", tiny_experiment, "--data", faces_folder): "no such run",
-        ("status",): "no runs yet",
         ("score", "a.csv", "b.csv"): "a.csv",
     }
     for arguments, words in cases.items():
         error = fkd(*arguments, status=1)
         assert words in error
         assert len(error.splitlines()) == 1, error
+    assert "no runs yet" in fkd("status")
     assert not Path("models_store").exists()
 
 

@@ -41,7 +41,7 @@ def test_settings_are_put_over_the_file():
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("trainning.max_epochs=3", "trainning"),
+        ("trainning.max_epochs=3", "ensemble.yaml --set trainning.max_epochs=3: trainning: there is no such"),
         ("training.max_epoch=3", "training.max_epoch"),
         (
             "training.max_epochs=0",

@@ -15,6 +15,9 @@ from command_line import assert_same_results, command, fkd, read_results
 from conftest import TINY_EXPERIMENT
 from metadata_service import NOTICE, Metadata
 
+from fkd.locks import member_lock
+from fkd.store import Run
+
 Results = dict[str, np.ndarray]
 
 FOUR_MEMBERS = ("--set", "training.max_epochs=40", "--set", "specialists.four.members=3")
@@ -206,7 +209,13 @@ def test_other_settings_are_refused_and_fresh_moves_the_former_run_aside(
     fkd(*options)
     error = fkd(*options, "--set", "seed=4", status=1)
     assert "seed: 3 -> 4" in error
-    fkd(*options, "--set", "seed=4", "--fresh")
+    with member_lock(Run(Path("models_store/tiny-faces")).member("four", 1)) as held:
+        assert held
+        Path("models_store/tiny-faces/four/01/done.json").rename("done.json")
+        error = fkd(*options, "--set", "seed=4", "--fresh", status=1)
+        Path("done.json").rename("models_store/tiny-faces/four/01/done.json")
+    assert "four/01 is being trained; stop that process first" in error
+    assert "moved aside to models_store/tiny-faces." in fkd(*options, "--set", "seed=4", "--fresh")
     assert len(list(Path("models_store").glob("tiny-faces*/eleven/00/done.json"))) == 2
 
 

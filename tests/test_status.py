@@ -27,4 +27,6 @@ def test_done_begun_and_waiting_members(tmp_path: Path, tiny_experiment: Path):
     with member_lock(run.member("four", 1)):
         assert run_status(run, experiment)[1].state == "training"
     assert (waiting.name, waiting.state, waiting.epochs) == ("eleven/00", "waiting", 0)
-    assert isinstance(waiting, MemberStatus)
+    run.member("eleven", 0).path.mkdir(parents=True)
+    run.member("eleven", 0).state.touch()
+    assert run_status(run, experiment)[2] == MemberStatus("eleven/00", "interrupted")

@@ -14,6 +14,7 @@ from fkd.store import (
     atomic_write_array,
     atomic_write_bytes,
     keep_previous,
+    move_aside,
     open_run,
     remove_leftovers,
 )
@@ -120,13 +121,15 @@ def test_more_members_and_another_selection_are_welcome(
     assert run.read_experiment() == more
 
 
-def test_fresh_moves_the_former_run_aside(tmp_path: Path, experiment: Experiment, tiny_experiment: Path):
+def test_a_run_is_moved_aside_and_not_deleted(tmp_path: Path, experiment: Experiment, tiny_experiment: Path):
     run = Run(tmp_path / "tiny-faces")
     open_run(run, experiment, DATA)
-    open_run(run, load_experiment(str(tiny_experiment), ["seed=4"]), DATA, fresh=True)
-    (former,) = (path for path in tmp_path.glob("tiny-faces.*"))
+    former = move_aside(run)
+    assert former is not None
+    open_run(run, load_experiment(str(tiny_experiment), ["seed=4"]), DATA)
     assert Run(former).read_experiment() == experiment
     assert run.read_experiment().seed == 4
+    assert move_aside(Run(tmp_path / "nought")) is None
 
 
 def test_an_absent_run_is_said(tmp_path: Path):

@@ -24,8 +24,8 @@ def selection_table(report: SelectionReport) -> Table:
 def estimates_table(reports: Sequence[SelectionReport]) -> Table:
     """What the best single member, all and the chosen ones are worth."""
     table = Table(
-        title="validation RMSE px: honest estimate (chosen and scored on the same rows)",
-        caption="honest: chosen on one half of the validation groups, scored on the other, both ways",
+        title="validation RMSE px (in brackets: members chosen on the very rows that score them)",
+        caption="chosen on one half of the validation groups, scored on the other, both ways",
     )
     table.add_column("specialist")
     for column in ("best single", "all averaged", "chosen averaged"):
