@@ -35,13 +35,13 @@ def test_a_local_folder_never_shows_half_a_file(tmp_path: Path, monkeypatch: pyt
     objects = ObjectStore(tmp_path.as_uri())
     objects.write("run/state.npz", b"whole")
 
-    def killed(path: Path, content: bytes) -> int:
+    def run_out_of_space(path: Path, content: bytes) -> int:
         with path.open("wb") as file:
             file.write(content[: len(content) // 2])
-        raise OSError("killed")
+        raise OSError("full")
 
-    monkeypatch.setattr(Path, "write_bytes", killed)
-    with pytest.raises(OSError, match="killed"):
+    monkeypatch.setattr(Path, "write_bytes", run_out_of_space)
+    with pytest.raises(UserError, match=r"state\.npz: cannot be written \(full\)"):
         objects.write("run/state.npz", b"other")
     assert objects.read("run/state.npz") == b"whole"
     assert objects.keys("run") == ["run/state.npz"]
