@@ -49,7 +49,7 @@ select: .venv/run ## Choose members and say what the choice is worth
 	$(FKD) select $(RUN) $(SETTINGS)
 
 test: .venv/test lint types ## Lint, check types and run the tests
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n auto
 
 lint: .venv/test ## Check style
 	.venv/bin/ruff check
