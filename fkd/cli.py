@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fkd.errors import UserError
-from fkd.interrupt import EXIT_INTERRUPTED, InterruptedTrainingError
+from fkd.interrupt import EXIT_INTERRUPTED, InterruptedTrainingError, stop_on_signals
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,7 +77,6 @@ def train(
     goes on.
     """
     from fkd import pipeline
-    from fkd.interrupt import stop_on_signals
 
     with stop_on_signals() as stop:
         pipeline.train(

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
+from fkd.locks import process_is_dead
 from fkd.object_store import ObjectStore, describe
 
 
@@ -208,14 +209,3 @@ def this_machine() -> str:
     except OSError:
         boot = namespace = ""
     return " ".join((platform.node(), boot, namespace))
-
-
-def process_is_dead(pid: int) -> bool:
-    """Whether no process of this machine has the pid."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

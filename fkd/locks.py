@@ -21,15 +21,7 @@ class Holder:
     @property
     def may_be_alive(self) -> bool:
         """False if the process is known to be dead; of another host nothing is known."""
-        if self.host != socket.gethostname():
-            return True
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass  # another user's process
-        return True
+        return self.host != socket.gethostname() or not process_is_dead(self.pid)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -62,3 +54,14 @@ def lock_holder(folder: MemberFolder) -> Holder | None:
     except (FileNotFoundError, ValueError):
         return None
     return holder if holder.may_be_alive else None
+
+
+def process_is_dead(pid: int) -> bool:
+    """Whether no process of this machine has the pid."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # another user's process
+        return False
+    return False

@@ -10,7 +10,7 @@ from fkd.data.faces import FaceData
 from fkd.data.split import group_faces, split_rows
 from fkd.errors import UserError
 from fkd.experiment import Experiment
-from fkd.store import Run, atomic_write_json, damaged_files
+from fkd.store import Run, atomic_write_json, damaged_files, member_name
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,11 @@ def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple
     for index in range(experiment.specialists[specialist].members):
         folder = run.member(specialist, index)
         if not folder.done.exists():
-            left_out.append(f"{specialist}/{index:02d}: left out, its training is not finished")
+            left_out.append(f"{member_name(specialist, index)}: left out, its training is not finished")
         elif damaged := damaged_files(folder):
-            left_out.append(f"{specialist}/{index:02d}: left out, {', '.join(damaged)} damaged or missing")
+            left_out.append(
+                f"{member_name(specialist, index)}: left out, {', '.join(damaged)} damaged or missing"
+            )
         else:
             finished.append(index)
     return finished, left_out

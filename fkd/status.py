@@ -8,7 +8,7 @@ from typing import Literal
 
 from fkd.experiment import Experiment
 from fkd.locks import lock_holder
-from fkd.store import MemberFolder, Run
+from fkd.store import MemberFolder, Run, member_name
 
 MemberState = Literal["done", "training", "interrupted", "waiting"]
 
@@ -34,7 +34,7 @@ class MemberStatus:
 def run_status(run: Run, experiment: Experiment) -> list[MemberStatus]:
     """The status of every member of the experiment, specialist by specialist."""
     return [
-        _member_status(f"{specialist}/{index:02d}", run.member(specialist, index))
+        _member_status(member_name(specialist, index), run.member(specialist, index))
         for specialist, settings in experiment.specialists.items()
         for index in range(settings.members)
     ]

@@ -125,7 +125,7 @@ class Run:
 
     def member(self, specialist: str, index: int) -> MemberFolder:
         """The folder of a specialist's member, e.g. `four/07`."""
-        return MemberFolder(self.path / specialist / f"{index:02d}")
+        return MemberFolder(self.path / member_name(specialist, index))
 
     def read_experiment(self) -> Experiment:
         """The experiment that this run was last trained with; raises UserError where there is none."""
@@ -137,6 +137,11 @@ class Run:
     def read_data_checksum(self) -> str:
         """The checksum of the data that this run is trained on."""
         return str(json.loads(self.provenance.read_text())["data_checksum"])
+
+
+def member_name(specialist: str, index: int) -> str:
+    """`<specialist>/<index>`, a member's name in the store and in all that is said."""
+    return f"{specialist}/{index:02d}"
 
 
 def move_aside(run: Run) -> Path | None:

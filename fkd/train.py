@@ -35,6 +35,7 @@ from fkd.store import (
     atomic_write_array,
     atomic_write_bytes,
     atomic_write_json,
+    member_name,
     remove_leftovers,
     sha256,
 )
@@ -55,7 +56,7 @@ class MemberTask:
     @property
     def name(self) -> str:
         """`<specialist>/<index>`, as in the store."""
-        return f"{self.specialist}/{self.index:02d}"
+        return member_name(self.specialist, self.index)
 
 
 class MemberTraining:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fkd import lease as lease_module
-from fkd.lease import Holder, Lease, Leases, LeaseTiming, process_is_dead
+from fkd.lease import Holder, Lease, Leases, LeaseTiming
+from fkd.locks import process_is_dead
 from fkd.object_store import ObjectStore
 
 KEY = "run/four/00/lease.json"
