@@ -1,10 +1,10 @@
 """The points of a face: their names, left/right twins, subsets and units.
 
-Left and right are the person's, not the viewer's. Pixel centres stand at whole numbers, so a 96-pixel
-frame spans -0.5 to 95.5 and its centre is 47.5.
+Left and right are the person's, not the viewer's: the picture's left shows the right eye. Pixel centres
+stand at whole numbers, so a 96-pixel frame spans -0.5 to 95.5 and its centre is 47.5.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,10 +35,33 @@ class Schema:
         """For every point the index of its mirror twin (itself on the midline), shape (points,)."""
         return np.array([self.names.index(_twin_name(name)) for name in self.names])
 
-    def indices(self, subset: str) -> npt.NDArray[np.intp]:
-        """Indices of a subset's points in schema order, shape (points in the subset,)."""
-        wanted = self.subsets[subset]
+    def indices(self, subset: str | Sequence[str]) -> npt.NDArray[np.intp]:
+        """Indices of a subset's or of listed points in schema order, shape (points in the subset,).
+
+        Raises KeyError, with what there is, for an unknown subset or point.
+        """
+        if isinstance(subset, str) and subset not in self.subsets:
+            known = ", ".join(self.subsets)
+            raise KeyError(f"{self.name} has the subsets {known} (or list points); received {subset!r}")
+        wanted = self.subsets[subset] if isinstance(subset, str) else subset
+        if unknown := [name for name in wanted if name not in self.names]:
+            raise KeyError(f"{self.name} has no point {unknown[0]!r}; its points: {', '.join(self.names)}")
         return np.array([i for i, name in enumerate(self.names) if name in wanted])
+
+
+def listed_schema(names: tuple[str, ...]) -> Schema:
+    """A schema of these points and the one subset `all`.
+
+    Raises ValueError for no points, a point that stands twice and a left or right one without its twin.
+    """
+    if not names:
+        raise ValueError("expected at least one point, received none")
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"expected every point once, received {name!r} twice")
+        if _twin_name(name) not in names:
+            raise ValueError(f"expected {_twin_name(name)!r} beside its mirror twin {name!r}; add it")
+    return Schema("listed", names, {"all": names})
 
 
 def _twin_name(name: str) -> str:
@@ -75,7 +98,53 @@ KAGGLE15 = Schema(
     },
 )
 
-SCHEMAS = {schema.name: schema for schema in (KAGGLE15,)}
+
+def _across(right: Sequence[str], *middle: str) -> tuple[str, ...]:
+    """Points from the person's right over the midline to the left."""
+    return (*right, *middle, *map(_twin_name, reversed(right)))
+
+
+def _points_of(part: str, points: str) -> list[str]:
+    return [f"{part}_{point}" for point in points.split()]
+
+
+# In the order of the 300-W project's annotations (dlib's parts 00 to 67). Jaws are counted from the ear.
+_IBUG68_NAMES = (
+    *_across(_points_of("jaw_right", "1 2 3 4 5 6 7 8"), "chin"),
+    *_across(_points_of("right_eyebrow", "outer_end outer_quarter middle inner_quarter inner_end")),
+    *_points_of("nose", "bridge_top bridge_middle bridge_bottom tip"),
+    *_across(_points_of("right_nostril", "outer inner"), "nose_base"),
+    *_points_of("right_eye", "outer_corner upper_outer upper_inner inner_corner lower_inner lower_outer"),
+    *_points_of("left_eye", "inner_corner upper_inner upper_outer outer_corner lower_outer lower_inner"),
+    *_across(["mouth_right_corner", "top_lip_right_slope", "top_lip_right_peak"], "mouth_center_top_lip"),
+    *reversed(_across(["bottom_lip_right_slope", "bottom_lip_right_bulge"], "mouth_center_bottom_lip")),
+    *_across(["mouth_inside_right_corner", "top_lip_inside_right"], "top_lip_inside_center"),
+    *reversed(_across(["bottom_lip_inside_right"], "bottom_lip_inside_center")),
+)
+
+# In the order of the IMM database's .asf files, whose brows and eyes are rings from the outer end.
+_RIGHT_RING = "upper_outer upper_middle upper_inner {} lower_inner lower_middle lower_outer"
+_LEFT_RING = "lower_outer lower_middle lower_inner {} upper_inner upper_middle upper_outer"
+_IMM73_NAMES = (
+    *_points_of("right_eyebrow", "outer_end " + _RIGHT_RING.format("inner_end")),
+    *_points_of("left_eyebrow", "outer_end " + _LEFT_RING.format("inner_end")),
+    *_points_of("right_eye", "outer_corner " + _RIGHT_RING.format("inner_corner")),
+    *_points_of("left_eye", "outer_corner " + _LEFT_RING.format("inner_corner")),
+    "right_pupil",
+    "left_pupil",
+    *reversed(_across(_points_of("nose_right", "root flank wing wing_base nostril"), "nose_base")),
+    "nose_tip",
+    *_across(["mouth_right_corner", "top_lip_right_slope", "top_lip_right_peak"], "mouth_center_top_lip"),
+    *reversed(_across(["bottom_lip_right_slope"], "mouth_center_bottom_lip")),
+    *_across(["top_lip_inside_right"], "top_lip_inside_center"),
+    *_across(["bottom_lip_inside_right"], "bottom_lip_inside_center"),
+    *_across(_points_of("jaw_right", "1 2 3 4 5"), "chin"),
+)
+
+IBUG68 = Schema("ibug68", _IBUG68_NAMES, {"all": _IBUG68_NAMES})
+IMM73 = Schema("imm73", _IMM73_NAMES, {"all": _IMM73_NAMES})
+
+SCHEMAS = {schema.name: schema for schema in (KAGGLE15, IBUG68, IMM73)}
 
 
 def to_unit(pixels: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

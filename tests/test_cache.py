@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from competition_files import Table, competition_tables, write_competition, write_table
+from labelled_photos import write_dlib, write_imm, write_photo
 
 from fkd.data import cache
 from fkd.data.cache import cache_path, checksum_files, load_folder
 from fkd.data.faces import FaceData
 from fkd.data.kaggle_csv import find_files
 from fkd.errors import UserError
+from fkd.keypoints import IBUG68, IMM73, KAGGLE15, Schema, listed_schema
 
 
 @pytest.fixture
@@ -21,9 +23,9 @@ def folder(tmp_path: Path) -> Path:
     return write_competition(tmp_path / "tiny")
 
 
-def load(folder: Path) -> tuple[FaceData, list[str]]:
+def load(folder: Path, schema: Schema | None = None) -> tuple[FaceData, list[str]]:
     said: list[str] = []
-    return load_folder("tiny", folder, folder.parent / "cache", said.append), said
+    return load_folder("tiny", folder, folder.parent / "cache", said.append, schema), said
 
 
 def cache_of(folder: Path) -> Path:
@@ -31,7 +33,7 @@ def cache_of(folder: Path) -> Path:
 
 
 def assert_same(one: FaceData, other: FaceData) -> None:
-    assert (one.name, one.checksum) == (other.name, other.checksum)
+    assert (one.name, one.checksum, one.point_names) == (other.name, other.checksum, other.point_names)
     for part in ("training", "test"):
         for field in ("images", "keypoints", "ids"):
             expected = getattr(getattr(one, part), field)
@@ -46,7 +48,8 @@ def assert_same(one: FaceData, other: FaceData) -> None:
 
 
 def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(cache, "read_files")
+    for reader in ("kaggle_csv._read_images", "importers._read_photo"):
+        monkeypatch.delattr(f"fkd.data.{reader}")
 
 
 def test_the_second_load_opens_no_source(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,8 +180,68 @@ def test_bad_files_leave_no_cache(tmp_path: Path) -> None:
 
 def test_missing_files_are_named(folder: Path) -> None:
     (folder / "test.zip").unlink()
-    with pytest.raises(UserError, match=r"a folder without test\.csv \(or \.zip\)"):
+    with pytest.raises(UserError, match=r"\.asf files .* a folder without test\.csv \(or \.zip\);"):
         load(folder)
+
+
+@pytest.mark.parametrize(("write", "schema"), [(write_imm, IMM73), (write_dlib, IBUG68)])
+def test_labelled_photos_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], Path], schema: Schema
+) -> None:
+    folder = write(tmp_path / "photos")
+    first, said = load(folder)
+    assert said == [f"Reading {folder} ..."]
+    assert first.point_names == schema.names
+    forbid_reading(monkeypatch)
+    assert_same(first, load(folder)[0])
+
+
+@pytest.mark.parametrize(("write", "photo"), [(write_imm, "02_01.png"), (write_dlib, "images/a.png")])
+def test_a_changed_photo_is_read_again(tmp_path: Path, write: Callable[[Path], Path], photo: str) -> None:
+    folder = write(tmp_path / "photos")
+    first, _ = load(folder)
+    write_photo(folder / photo, 210, 160)
+    second, said = load(folder)
+    assert said == [f"Reading {folder} ..."]
+    assert second.checksum != first.checksum
+
+
+def test_a_cache_of_other_points_is_built_anew(folder: Path) -> None:
+    def take_points_away(tables: dict[str, Table]) -> None:
+        for line in tables["IdLookupTable"][1:]:
+            line[2] = "nose_tip_x"
+
+    write_competition(folder, take_points_away)
+    whole, _ = load(folder, KAGGLE15)
+    some, said = load(folder, listed_schema(("nose_tip", "left_eye_center", "right_eye_center")))
+    assert said == [f"Reading {folder} ..."]
+    assert some.point_names == ("nose_tip", "left_eye_center", "right_eye_center")
+    np.testing.assert_array_equal(some.training.keypoints, whole.training.keypoints[:, [10, 0, 1]])
+    assert_same(whole, load(folder, KAGGLE15)[0])
+
+
+OTHER_POINTS = {
+    "imm for kaggle15": (write_imm, KAGGLE15, "73 points of imm73, the experiment wants kaggle15"),
+    "imm for ibug68": (write_imm, IBUG68, "73 points of imm73, the experiment wants ibug68"),
+    "ibug for imm73": (write_dlib, IMM73, "68 points of ibug68, the experiment wants imm73"),
+    "a list": (write_dlib, listed_schema(("nose_tip", "hat")), "ibug68, the experiment wants the point hat"),
+}
+
+
+@pytest.mark.parametrize(("write", "schema", "words"), OTHER_POINTS.values(), ids=OTHER_POINTS)
+def test_other_points_than_the_folder_holds_are_refused(
+    tmp_path: Path, write: Callable[[Path], Path], schema: Schema, words: str
+) -> None:
+    with pytest.raises(UserError, match=words) as complaint:
+        load(write(tmp_path / "photos"), schema)
+    assert str(complaint.value).startswith(f"{tmp_path / 'photos'}: holds the ")
+
+
+def test_the_competition_comes_before_other_formats(folder: Path) -> None:
+    write_dlib(write_imm(folder))
+    assert load(folder)[0].point_names == KAGGLE15.names
+    (folder / "test.zip").unlink()
+    assert load(folder)[0].point_names == IMM73.names
 
 
 def test_folders_of_one_name_have_two_caches(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from fkd.data.faces import FaceData
 from fkd.data.kaggle_csv import find_files, missing_files, read_files, read_test, read_training
 from fkd.errors import UserError
-from fkd.keypoints import KAGGLE15
+from fkd.keypoints import KAGGLE15, listed_schema
 
 WILD15 = Path(__file__).parents[2] / "shared" / "data" / "wild15"
 
@@ -56,6 +56,7 @@ def with_pixel(place: int, text: str) -> str:
 
 def test_every_file_is_read(tmp_path: Path) -> None:
     data = read(write_competition(tmp_path))
+    assert data.point_names == KAGGLE15.names
     np.testing.assert_array_equal(data.training.images[1].ravel(), image_pixels(1))
     np.testing.assert_array_equal(data.training.keypoints[2, 10], [40, 41])  # nose tip: columns 20 and 21
     np.testing.assert_array_equal(data.training.ids, [0, 1, 2])
@@ -120,6 +121,14 @@ def test_other_ways_of_writing_the_same(tmp_path: Path, dress: Callable[[bytes],
     faces = read_training(path)
     np.testing.assert_array_equal(faces.images.reshape(3, -1), [image_pixels(face) for face in range(3)])
     np.testing.assert_array_equal(faces.keypoints[1].ravel(), np.arange(10, 40))
+
+
+def test_other_points_are_other_columns(tmp_path: Path) -> None:
+    path = write_table(tmp_path, "training", competition_tables()["training"])
+    keypoints = read_training(path, schema=listed_schema(("nose_tip", "mouth_center_top_lip"))).keypoints
+    np.testing.assert_array_equal(keypoints[0], [[20, 21], [26, 27]])
+    with pytest.raises(UserError, match=r"line 1, column chin_x: expected it in the header"):
+        read_training(path, schema=listed_schema(("chin",)))
 
 
 def test_missing_labels_and_places_outside_the_frame(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fkd.keypoints import KAGGLE15, to_pixels, to_unit
+from fkd.keypoints import IBUG68, IMM73, KAGGLE15, SCHEMAS, Schema, listed_schema, to_pixels, to_unit
 
 
 def test_the_fifteen_points_split_into_four_and_eleven():
@@ -28,6 +29,65 @@ def test_twins_are_found_by_name():
     assert twin["mouth_right_corner"] == "mouth_left_corner"
     assert twin["nose_tip"] == "nose_tip"
     np.testing.assert_array_equal(KAGGLE15.twins[KAGGLE15.twins], np.arange(15))
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
+def test_every_point_has_one_name_and_one_twin(schema: Schema):
+    assert len(set(schema.names)) == len(schema.names)
+    np.testing.assert_array_equal(schema.twins[schema.twins], np.arange(len(schema.names)))
+    for name, twin in zip(schema.names, schema.twins, strict=True):
+        sided = "left" in name or "right" in name
+        assert (schema.names[twin] != name) == sided
+
+
+def test_the_points_of_the_300w_project():
+    assert len(IBUG68.names) == 68
+    places = {0: "jaw_right_1", 8: "chin", 16: "jaw_left_1", 21: "right_eyebrow_inner_end", 30: "nose_tip"}
+    places |= {36: "right_eye_outer_corner", 42: "left_eye_inner_corner", 48: "mouth_right_corner"}
+    places |= {54: "mouth_left_corner", 57: "mouth_center_bottom_lip", 62: "top_lip_inside_center"}
+    assert {i: IBUG68.names[i] for i in places} == places
+    assert IBUG68.twins[[0, 17, 36, 37, 41, 49, 60, 67]].tolist() == [16, 26, 45, 44, 46, 53, 64, 65]
+
+
+def test_the_points_of_the_imm_database():
+    assert len(IMM73.names) == 73
+    places = {0: "right_eyebrow_outer_end", 8: "left_eyebrow_outer_end", 32: "right_pupil", 45: "nose_tip"}
+    places |= {34: "nose_left_root", 46: "mouth_right_corner", 54: "mouth_center_bottom_lip", 67: "chin"}
+    assert {i: IMM73.names[i] for i in places} == places
+    assert IMM73.twins[[0, 1, 16, 17, 34, 47, 55, 56, 62]].tolist() == [8, 15, 24, 31, 44, 51, 53, 58, 72]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
+def test_all_is_a_subset_of_every_schema(schema: Schema):
+    np.testing.assert_array_equal(schema.indices("all"), np.arange(len(schema.names)))
+
+
+def test_points_may_be_listed():
+    assert IMM73.indices(["chin", "nose_tip"]).tolist() == [45, 67]
+    with pytest.raises(KeyError, match=r"imm73 has no point 'hat'; its points: right_eyebrow_outer_end,"):
+        IMM73.indices(["hat"])
+    with pytest.raises(KeyError, match=r"imm73 has the subsets all .* received 'four'"):
+        IMM73.indices("four")
+
+
+def test_a_listed_schema_has_its_points_and_all():
+    schema = listed_schema(("left_eye", "nose", "right_eye"))
+    assert schema.twins.tolist() == [2, 1, 0]
+    assert schema.columns[:2] == ("left_eye_x", "left_eye_y")
+    assert schema.indices("all").tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ((), "at least one point"),
+        (("nose", "nose"), "'nose' twice"),
+        (("left_eye", "nose"), "expected 'right_eye' beside its mirror twin 'left_eye'"),
+    ],
+)
+def test_a_schema_that_cannot_be_listed(names: tuple[str, ...], words: str):
+    with pytest.raises(ValueError, match=words):
+        listed_schema(names)
 
 
 def test_the_frame_spans_minus_one_to_one():

@@ -8,7 +8,7 @@ NOBODY = Faces(np.zeros((0, 96, 96), np.uint8), np.zeros((0, 15, 2), np.float32)
 
 
 def test_versions_machine_and_data_are_named():
-    data = FaceData("faces", "c" * 64, NOBODY, NOBODY, None, pd.DataFrame(), None)
+    data = FaceData("faces", "c" * 64, ("nose_tip",), NOBODY, NOBODY, None, pd.DataFrame(), None)
     record = provenance(data)
     assert (record["data"], record["data_checksum"]) == ("faces", "c" * 64)
     assert record["numpy"] == np.__version__

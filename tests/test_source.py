@@ -5,12 +5,14 @@ from types import ModuleType
 
 import pytest
 import requests
-from competition_files import write_competition
+from competition_files import Table, write_competition
 from kagglehub.exceptions import DataCorruptionError, KaggleApiHTTPError, UnauthenticatedError
+from labelled_photos import write_imm
 
 from fkd.data.faces import FaceData
 from fkd.data.source import choose_source, folder_name, load_data, name_data
 from fkd.errors import UserError
+from fkd.keypoints import IMM73, Schema, listed_schema
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +45,9 @@ def generated(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return folders
 
 
-def load(source: str) -> tuple[FaceData, list[str]]:
+def load(source: str, schema: Schema | None = None) -> tuple[FaceData, list[str]]:
     said: list[str] = []
-    return load_data(source, said.append), said
+    return load_data(source, said.append, schema), said
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, reply: Path | Exception) -> None:
@@ -126,6 +128,38 @@ def test_a_folder_lends_its_name(empty_place: Path) -> None:
     assert data.name == "wild_15"
     assert said[0] == f"Data: {folder} (as asked for)"
     assert list(Path("data/cache").glob("wild_15-*.npz"))
+
+
+def test_a_folder_of_labelled_photos(empty_place: Path) -> None:
+    folder = write_imm(empty_place / "imm")
+    data, said = load(str(folder), IMM73)
+    assert (data.name, data.point_names) == ("imm", IMM73.names)
+    assert said == [f"Data: {folder} (as asked for)", f"Reading {folder} ..."]
+
+
+def test_the_columns_of_a_csv_folder_may_be_listed(empty_place: Path) -> None:
+    def rename(tables: dict[str, Table]) -> None:
+        for table in tables.values():
+            table[:] = [[cell.replace("nose_tip", "beak") for cell in line] for line in table]
+        tables["IdLookupTable"][1:] = [line for line in tables["IdLookupTable"] if line[2].startswith("beak")]
+        tables["solution"][1:] = [[line[0], "1.5", "Public"] for line in tables["IdLookupTable"][1:]]
+
+    folder = write_competition(empty_place / "birds", rename)
+    data, _ = load(str(folder), listed_schema(("beak",)))
+    assert data.training.keypoints[:, 0].tolist() == [[20, 21], [30, 31], [40, 41]]
+    assert data.test.keypoints.shape == (2, 1, 2)
+    assert data.lookup["FeatureName"].unique().tolist() == ["beak_x", "beak_y"]
+    with pytest.raises(
+        UserError, match=r"training\.zip, line 1, column nose_tip_x: expected it in the header"
+    ):
+        load(str(folder))
+
+
+@pytest.mark.parametrize("source", ["synthetic", "kaggle", "auto"])
+def test_kaggle_and_synthetic_faces_have_no_other_points(source: str, generated: list[Path]) -> None:
+    with pytest.raises(UserError, match=": holds the 15 points of kaggle15, the experiment wants imm73;"):
+        load(source, IMM73)
+    assert generated == []
 
 
 def test_folder_names(empty_place: Path) -> None:

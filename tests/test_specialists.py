@@ -24,7 +24,7 @@ def data() -> FaceData:
     images = np.random.default_rng(0).integers(0, 256, (FACES, 96, 96), np.uint8)
     training = Faces(images, keypoints, np.arange(FACES))
     groups = np.arange(FACES) // 2
-    return FaceData("faces", "c" * 64, training, training, groups, pd.DataFrame(), None)
+    return FaceData("faces", "c" * 64, KAGGLE15.names, training, training, groups, pd.DataFrame(), None)
 
 
 @pytest.fixture

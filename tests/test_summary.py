@@ -1,10 +1,14 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 from competition_files import Table, write_competition
+from labelled_photos import write_imm
 
+from fkd.data.importers import find_asf_files, read_asf_files
 from fkd.data.kaggle_csv import find_files, read_files
 from fkd.data.summary import summarise
+from fkd.keypoints import IMM73, listed_schema
 
 
 def take_labels_away(tables: dict[str, Table]) -> None:
@@ -34,10 +38,33 @@ def test_summary_counts_faces_labels_and_values_asked_for(tmp_path: Path) -> Non
     assert lines[-5:] == [
         "2 coordinates lie outside the frame (they are kept)",
         "38 values to submit: 1 images ask for 8, 1 images ask for 30",
-        "groups of one person or photo: 2",
         "hidden labels: at hand",
+        "groups of one person or photo: 2",
         "SHA-256 of the files: abc",
     ]
     bare = summarise(dataclasses.replace(data, groups=None, solution=None))
-    assert "unknown" in bare[-3]
-    assert "none" in bare[-2]
+    assert "none" in bare[-3]
+    assert "unknown" in bare[-2]
+
+
+def test_photos_without_a_test_set_in_words(tmp_path: Path) -> None:
+    files = find_asf_files(write_imm(tmp_path))
+    assert summarise(read_asf_files("imm", "abc", files, print, IMM73)) == [
+        "imm: 3 training faces, 0 test images",
+        "  3 training faces have all 73 points of 'all'",
+        "  0 coordinates lie outside the frame (they are kept)",
+        "  groups of one person or photo: 2",
+        "  SHA-256 of the files: abc",
+    ]
+
+
+def test_listed_points_in_words(tmp_path: Path) -> None:
+    files = find_asf_files(write_imm(tmp_path))
+    data = read_asf_files("imm", "abc", files, print, listed_schema(("chin", "nose_tip")))
+    data.training.keypoints[0, 1] = np.nan
+    assert summarise(data)[1:5] == [
+        "  2 training faces have all 2 points of 'all'",
+        "  labels by point:",
+        "    chin           3",
+        "    nose_tip       2",
+    ]

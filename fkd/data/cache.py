@@ -16,28 +16,36 @@ import numpy.typing as npt
 import pandas as pd
 
 from fkd.data.faces import FaceData, Faces
-from fkd.data.kaggle_csv import find_files, missing_files, read_files
+from fkd.data.formats import check_points, recognise
 from fkd.errors import UserError
+from fkd.keypoints import SCHEMAS, Schema
 
-_FORMAT = 1  # raise it when reading the same files gives other arrays
+_FORMAT = 2  # raise it when reading the same files gives other arrays
 
 
-def load_folder(name: str, folder: Path, cache_folder: Path, say: Callable[[str], None] = print) -> FaceData:
+def load_folder(
+    name: str,
+    folder: Path,
+    cache_folder: Path,
+    say: Callable[[str], None] = print,
+    schema: Schema | None = None,
+) -> FaceData:
     """Load a folder's data set from its cache, or read the files and write the cache.
 
     Files whose sizes and times of change are as the cache knows them are not opened. Otherwise their
     checksum decides. A damaged cache is said and built anew; a cache that cannot be written is only said.
-    Raises UserError if files are missing or wrong.
+    schema: the wanted points; None for those that are usual in the folder's format.
+    Raises UserError if files are missing or wrong or hold other points.
     """
-    files = find_files(folder)
-    if missing := missing_files(files):
-        raise UserError(
-            f"{folder}: expected the competition's files, received a folder without {', '.join(missing)}; "
-            "add them or name another folder."
-        )
+    form, files = recognise(folder)
+    schema = schema or form.schema
+    if not form.any_points or schema.name in SCHEMAS:
+        check_points(str(folder), form.schema, schema)
     path = cache_path(name, folder, cache_folder)
     stamps = _stamps(files)
     cached = _read_cache(path, say) if path.exists() else None
+    if cached is not None and cached[0].point_names != schema.names:
+        cached = None
     if cached is not None and cached[1] == stamps:
         return replace(cached[0], name=name)
     checksum = checksum_files(files)
@@ -45,7 +53,7 @@ def load_folder(name: str, folder: Path, cache_folder: Path, say: Callable[[str]
         data = replace(cached[0], name=name)
     else:
         say(f"Reading {folder} ...")
-        data = read_files(name, checksum, files, say)
+        data = form.read_files(name, checksum, files, say, schema)
     _write_cache(path, data, stamps, say)
     return data
 
@@ -57,7 +65,7 @@ def cache_path(name: str, folder: Path, cache_folder: Path) -> Path:
 
 
 def checksum_files(files: dict[str, Path]) -> str:
-    """SHA-256 of the text that `sha256sum FILE ...` prints for the files, in the order of `find_files`.
+    """SHA-256 of the text that `sha256sum FILE ...` prints for the files, in the order of reading.
 
     Raises UserError for a file that cannot be read.
     """
@@ -90,7 +98,7 @@ def _read_cache(path: Path, say: Callable[[str], None]) -> tuple[FaceData, list[
         # A spoilt table of contents can hide arrays.
         if set(about["arrays"]) != arrays.keys() - {"about"}:
             raise ValueError("arrays are missing")
-        return _from_arrays(about["checksum"], arrays), about["stamps"]
+        return _from_arrays(about["checksum"], tuple(about["point_names"]), arrays), about["stamps"]
     except Exception as error:  # a damaged archive raises nearly every kind there is
         say(f"The cache {path} is damaged and is built anew ({type(error).__name__}: {error}).")
         return None
@@ -100,7 +108,13 @@ def _write_cache(
     path: Path, data: FaceData, stamps: list[list[str | int]], say: Callable[[str], None]
 ) -> None:
     arrays = _to_arrays(data)
-    about = {"format": _FORMAT, "checksum": data.checksum, "stamps": stamps, "arrays": list(arrays)}
+    about = {
+        "format": _FORMAT,
+        "checksum": data.checksum,
+        "point_names": data.point_names,
+        "stamps": stamps,
+        "arrays": list(arrays),
+    }
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +150,7 @@ def _plain(column: pd.Series) -> npt.NDArray:
     return column.to_numpy() if pd.api.types.is_numeric_dtype(column) else column.to_numpy(dtype=np.str_)
 
 
-def _from_arrays(checksum: str, arrays: dict[str, npt.NDArray]) -> FaceData:
+def _from_arrays(checksum: str, point_names: tuple[str, ...], arrays: dict[str, npt.NDArray]) -> FaceData:
     training, test = (
         Faces(arrays[f"{part}_images"], arrays[f"{part}_keypoints"], arrays[f"{part}_ids"])
         for part in ("training", "test")
@@ -152,6 +166,7 @@ def _from_arrays(checksum: str, arrays: dict[str, npt.NDArray]) -> FaceData:
     return FaceData(
         name="",
         checksum=checksum,
+        point_names=point_names,
         training=training,
         test=test,
         groups=arrays.get("groups"),

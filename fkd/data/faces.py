@@ -13,7 +13,8 @@ class Faces:
 
     images: uint8, shape (faces, height, width).
     keypoints: float32 pixels, shape (faces, points, 2) in schema order; NaN where a point has no label.
-    ids: int64, shape (faces,): the row in training.csv counted from 0, or the ImageId of a test image.
+    ids: int64, shape (faces,): the training face's place in its files counted from 0 (in training.csv: the
+    row), or the ImageId of a test image.
     """
 
     images: npt.NDArray[np.uint8]
@@ -27,10 +28,11 @@ class Faces:
 
 @dataclass(frozen=True)
 class FaceData:
-    """One data set in the competition's form.
+    """One data set in the competition's form; data of another origin have no test images.
 
     name: the data set's name, part of every run's name.
     checksum: SHA-256 over the source files' contents, as hexadecimal text.
+    point_names: the keypoints' names, in their order.
     groups: int64, one per training face; faces of one group show one person or photo. None if unknown.
     lookup: columns RowId, ImageId, FeatureName: the values that a submission must give, in its order.
     solution: columns RowId, FeatureName, Location, Usage where the hidden labels are at hand, else None.
@@ -38,6 +40,7 @@ class FaceData:
 
     name: str
     checksum: str
+    point_names: tuple[str, ...]
     training: Faces
     test: Faces
     groups: npt.NDArray[np.int64] | None

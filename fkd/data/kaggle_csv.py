@@ -23,7 +23,7 @@ from fkd.data.csv_cells import (
     unique_integers,
 )
 from fkd.data.faces import FaceData, Faces
-from fkd.keypoints import IMAGE_SIZE_PX, KAGGLE15
+from fkd.keypoints import IMAGE_SIZE_PX, KAGGLE15, Schema
 
 REQUIRED_FILES = ("training", "test", "IdLookupTable")
 OPTIONAL_FILES = ("groups", "solution")
@@ -45,27 +45,33 @@ def missing_files(files: dict[str, Path]) -> list[str]:
     return [f"{stem}.csv (or .zip)" for stem in REQUIRED_FILES if stem not in files]
 
 
-def read_files(name: str, checksum: str, files: dict[str, Path], say: Callable[[str], None]) -> FaceData:
-    """Read one data set from the files that `find_files` found.
+def read_files(
+    name: str,
+    checksum: str,
+    files: dict[str, Path],
+    say: Callable[[str], None],
+    schema: Schema = KAGGLE15,
+) -> FaceData:
+    """Read one data set from the files that `find_files` found; `schema` decides which columns.
 
     Raises UserError at a value that is not as in the competition.
     """
-    training = read_training(files["training"], say)
-    test = read_test(files["test"])
-    lookup = read_lookup(files["IdLookupTable"], test.ids)
+    training = read_training(files["training"], say, schema)
+    test = read_test(files["test"], schema)
+    lookup = read_lookup(files["IdLookupTable"], test.ids, schema)
     groups = read_groups(files["groups"], len(training.ids)) if "groups" in files else None
     solution = read_solution(files["solution"], lookup) if "solution" in files else None
-    return FaceData(name, checksum, training, test, groups, lookup, solution)
+    return FaceData(name, checksum, schema.names, training, test, groups, lookup, solution)
 
 
-def read_training(path: Path, say: Callable[[str], None] = print) -> Faces:
-    """Read training.csv: the coordinate columns in any order, then `Image`.
+def read_training(path: Path, say: Callable[[str], None] = print, schema: Schema = KAGGLE15) -> Faces:
+    """Read training.csv: the coordinate columns of `schema` in any order, then `Image`.
 
     An empty or NaN coordinate is a missing label. A point with only one of its two coordinates counts as
     unlabelled, and the number of such points is said. Coordinates outside the frame are kept.
     Raises UserError for columns, coordinates or pixels that are not as expected.
     """
-    rows, images = _read_images(path, KAGGLE15.columns)
+    rows, images = _read_images(path, schema.columns)
     values = [[coordinate(cell) for cell in row] for row in rows]
     keypoints = np.array(values, dtype=np.float32).reshape(len(rows), -1, 2)
     absent = np.isnan(keypoints)
@@ -76,14 +82,14 @@ def read_training(path: Path, say: Callable[[str], None] = print) -> Faces:
     return Faces(images, keypoints, np.arange(len(rows)))
 
 
-def read_test(path: Path) -> Faces:
+def read_test(path: Path, schema: Schema = KAGGLE15) -> Faces:
     """Read test.csv (`ImageId`, `Image`); no point has a label. Raises UserError as `read_training` does."""
     rows, images = _read_images(path, ("ImageId",))
     ids = np.array(unique_integers([cell for (cell,) in rows]))
-    return Faces(images, np.full((len(rows), len(KAGGLE15.names), 2), np.nan, np.float32), ids)
+    return Faces(images, np.full((len(rows), len(schema.names), 2), np.nan, np.float32), ids)
 
 
-def read_lookup(path: Path, image_ids: npt.NDArray[np.int64]) -> pd.DataFrame:
+def read_lookup(path: Path, image_ids: npt.NDArray[np.int64], schema: Schema = KAGGLE15) -> pd.DataFrame:
     """Read IdLookupTable.csv as columns RowId, ImageId, FeatureName; a `Location` column is not looked at.
 
     Raises UserError for an image that is not in `image_ids`, an unknown feature or a repeated RowId.
@@ -94,8 +100,8 @@ def read_lookup(path: Path, image_ids: npt.NDArray[np.int64]) -> pd.DataFrame:
         if integer(cell) not in known_ids:
             raise cell.error("the ImageId of a test image")
     for cell in cells["FeatureName"]:
-        if cell.text not in KAGGLE15.columns:
-            raise cell.error(f"a coordinate's name such as {nearest(cell.text, KAGGLE15.columns)}")
+        if cell.text not in schema.columns:
+            raise cell.error(f"a coordinate's name such as {nearest(cell.text, schema.columns)}")
     columns: dict[str, Sequence[object]] = {
         "RowId": unique_integers(cells["RowId"]),
         "ImageId": [integer(cell) for cell in cells["ImageId"]],

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from fkd.data.cache import load_folder
 from fkd.data.faces import FaceData
+from fkd.data.formats import check_points
 from fkd.data.kaggle_csv import OPTIONAL_FILES, REQUIRED_FILES, find_files, missing_files
 from fkd.errors import UserError
+from fkd.keypoints import KAGGLE15, Schema
 
 DATA_FOLDER = Path("data")
 SYNTHETIC_FOLDER = DATA_FOLDER / "synthetic"
@@ -19,14 +21,17 @@ _PAGE = f"https://www.kaggle.com/c/{COMPETITION}"
 _MAKE_TOKEN = "make an API token on https://www.kaggle.com/settings and set KAGGLE_API_TOKEN to it"
 
 
-def load_data(source: str, say: Callable[[str], None] = print) -> FaceData:
+def load_data(source: str, say: Callable[[str], None] = print, schema: Schema | None = None) -> FaceData:
     """Load `auto`, `kaggle`, `synthetic` or the folder of this path; the first line said tells which and why.
 
     `auto` takes data/ if it holds the competition's files, else Kaggle if credentials are set, else the
-    synthetic set. Raises UserError if the data cannot be had or are not as in the competition.
+    synthetic set. schema: the wanted points; None for those that are usual in the data's format.
+    Raises UserError if the data cannot be had, are damaged or hold other points.
     """
     source, reason = choose_source() if source == "auto" else (source, "as asked for")
     say(f"Data: {source} ({reason})")
+    if source in ("kaggle", "synthetic"):
+        check_points(source, KAGGLE15, schema or KAGGLE15)
     if source == "kaggle":
         name, folder = source, download_from_kaggle()
     elif source == "synthetic":
@@ -34,7 +39,7 @@ def load_data(source: str, say: Callable[[str], None] = print) -> FaceData:
     else:
         folder = Path(source).expanduser()
         name = folder_name(folder)
-    return load_folder(name, folder, CACHE_FOLDER, say)
+    return load_folder(name, folder, CACHE_FOLDER, say, schema)
 
 
 def name_data(source: str) -> str:
@@ -61,7 +66,7 @@ def folder_name(folder: Path) -> str:
     if not folder.is_dir():
         raise UserError(
             f"Expected auto, kaggle, synthetic or a folder as the data, received {str(folder)!r}, "
-            "which is no folder; name one that holds the competition's files."
+            "which is no folder; name one that holds labelled faces."
         )
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", folder.resolve().name).strip("._-")
     if not name:

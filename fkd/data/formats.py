@@ -1,0 +1,62 @@
+"""The formats of data folders: what tells each, which points it holds, how it is read."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from fkd.data.faces import FaceData
+from fkd.data.importers import find_asf_files, find_dlib_files, read_asf_files, read_dlib_files
+from fkd.data.kaggle_csv import find_files, missing_files, read_files
+from fkd.errors import UserError
+from fkd.keypoints import IBUG68, IMM73, KAGGLE15, SCHEMAS, Schema
+
+Files = dict[str, Path]
+
+
+class Format(NamedTuple):
+    """One way of storing labelled faces.
+
+    schema: the usual points; no others can be had unless the columns of the files decide (`any_points`).
+    find_files: the files to read in a folder, none if it is of another format.
+    read_files: takes name, checksum, files, say and the wanted points.
+    """
+
+    schema: Schema
+    any_points: bool
+    find_files: Callable[[Path], Files]
+    read_files: Callable[[str, str, Files, Callable[[str], None], Schema], FaceData]
+
+
+def find_competition(folder: Path) -> Files:
+    """The competition's files, or none if one that reading needs is missing."""
+    files = find_files(folder)
+    return {} if missing_files(files) else files
+
+
+FORMATS = (
+    Format(KAGGLE15, True, find_competition, read_files),
+    Format(IMM73, False, find_asf_files, read_asf_files),
+    Format(IBUG68, False, find_dlib_files, read_dlib_files),
+)
+
+
+def recognise(folder: Path) -> tuple[Format, Files]:
+    """The first format of which a folder holds files, and the files; raises UserError if there is none."""
+    for candidate in FORMATS:
+        if files := candidate.find_files(folder):
+            return candidate, files
+    raise UserError(
+        f"{folder}: expected the competition's files, .asf files with photos or an XML file of dlib's imglab "
+        f"with photos, received a folder without {', '.join(missing_files(find_files(folder)))}; "
+        "add them or name another folder."
+    )
+
+
+def check_points(place: str, held: Schema, wanted: Schema) -> None:
+    """Raise UserError unless all points that an experiment wants are among those of its data."""
+    if unknown := [name for name in wanted.names if name not in held.names]:
+        wants = wanted.name if wanted.name in SCHEMAS else f"the point {unknown[0]}"
+        raise UserError(
+            f"{place}: holds the {len(held.names)} points of {held.name}, the experiment wants {wants}; "
+            "choose an experiment of that schema or other data."
+        )
