@@ -1,8 +1,8 @@
 """Batches of augmented faces as a pure function of (seed, epoch, index).
 
-The four geometric transforms become one sampling of the image. An output pixel q shows the source picture at
-`H^-1(q + u(q))`: u is the elastic shift, H the homography of flip, rotation and perspective, in that order. A
-keypoint goes the other way: `H(p)` in closed form, then `q = H(p) - u(q)` by fixed-point iteration.
+The five geometric transforms become one sampling of the image. An output pixel q shows the source picture at
+`H^-1(q + u(q))`: u is the elastic shift, H the homography of flip, rotation, scaling and perspective, in that
+order. A keypoint goes the other way: `H(p)` in closed form, then `q = H(p) - u(q)` by fixed-point iteration.
 """
 
 import os
@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fkd.experiment import Augmentation, Contrast
 from fkd.keypoints import CENTRE_PX, HALF_WIDTH_PX, IMAGE_SIZE_PX, MAX_GREY, Schema, to_unit
+from fkd.settings.augmentation import Augmentation, Contrast
 
 # Noise nodes further outside the frame, in standard deviations of the smoothing, weigh nothing inside it.
 NOISE_REACH = 3
@@ -96,8 +96,16 @@ def _compose(
     augmentation: Augmentation, schema: Schema, generator: np.random.Generator
 ) -> albumentations.Compose:
     """The transforms of one batch; they hold state, so every call has its own and threads share none."""
+    brightness, blur = augmentation.brightness, augmentation.blur
+    factors = 1 - brightness.limit, 1 + brightness.limit
+    transforms = [
+        Warp(augmentation, schema.twins),
+        ContrastAboutMean(augmentation.contrast),
+        albumentations.MultiplicativeNoise(factors, p=brightness.probability),  # one factor an image
+        albumentations.GaussianBlur(sigma_limit=(0, blur.max_sigma_px), p=blur.probability),
+    ]
     compose = albumentations.Compose(
-        [Warp(augmentation, schema.twins), ContrastAboutMean(augmentation.contrast)],
+        [transform for transform in transforms if transform.p > 0],  # even one that is never used takes time
         keypoint_params=albumentations.KeypointParams(format="xy", remove_invisible=False),
         is_check_shapes=False,
     )
@@ -124,7 +132,7 @@ class ContrastAboutMean(albumentations.ImageOnlyTransform):
 
 
 class Warp(albumentations.DualTransform):
-    """Flip, rotation, perspective and elastic in one sampling, each with its own probability.
+    """Flip, rotation, scaling, perspective and elastic in one sampling, each with its own probability.
 
     Keypoints come as (..., 3 or more columns) whose first two are x and y in pixels, all points in schema
     order; after a flip every point carries the name of its twin.
@@ -134,12 +142,14 @@ class Warp(albumentations.DualTransform):
         super().__init__(p=1)
         self.twins = twins
         self.max_degrees = augmentation.rotation.max_degrees
+        self.scaling_limit = augmentation.scaling.limit
         self.max_shift_px = augmentation.perspective.max_shift * IMAGE_SIZE_PX
         self.amplitude_px = augmentation.elastic.amplitude_px
         self.smoothing = smoothing_matrix(augmentation.elastic.smoothness_px)
         self.probabilities = [
             augmentation.flip.probability,
             augmentation.rotation.probability,
+            augmentation.scaling.probability,
             augmentation.perspective.probability,
             augmentation.elastic.probability,
         ]
@@ -147,17 +157,22 @@ class Warp(albumentations.DualTransform):
     def get_params(self) -> dict[str, Any]:
         """Draw one geometry; `homography` and `shift_px` are None where nothing of their kind happens."""
         rng = self.random_generator
-        flipped, rotated, tilted, bent = rng.random(len(self.probabilities)) < self.probabilities
+        # Probability 0 draws nothing: a new kind of transform leaves old experiments their batches.
+        flipped, rotated, scaled, tilted, bent = (p > 0 and rng.random() < p for p in self.probabilities)
         homography = np.eye(3)
         if flipped:
             homography = MIRROR
         if rotated:
-            homography = _rotation(rng.uniform(-self.max_degrees, self.max_degrees)) @ homography
+            degrees = rng.uniform(-self.max_degrees, self.max_degrees)
+            homography = _about_centre(degrees=degrees) @ homography
+        if scaled:
+            factor = rng.uniform(1 - self.scaling_limit, 1 + self.scaling_limit)
+            homography = _about_centre(factor=factor) @ homography
         if tilted:
             homography = _perspective(rng.uniform(-self.max_shift_px, self.max_shift_px, (4, 2))) @ homography
         return {
             "flipped": flipped,
-            "homography": homography if flipped or rotated or tilted else None,
+            "homography": homography if flipped or rotated or scaled or tilted else None,
             "shift_px": self.amplitude_px * random_field(self.smoothing, rng) if bent else None,
         }
 
@@ -208,8 +223,8 @@ def random_field(smoothing: npt.NDArray[np.float32], rng: np.random.Generator) -
     return cv2.merge([*(smoothing @ noise @ smoothing.T)])
 
 
-def _rotation(degrees: float) -> Array:
-    return np.vstack([cv2.getRotationMatrix2D((CENTRE_PX, CENTRE_PX), degrees, 1), [0, 0, 1]])
+def _about_centre(degrees: float = 0.0, factor: float = 1.0) -> Array:
+    return np.vstack([cv2.getRotationMatrix2D((CENTRE_PX, CENTRE_PX), degrees, factor), [0, 0, 1]])
 
 
 def _perspective(corner_shifts_px: Array) -> Array:

@@ -7,132 +7,32 @@ and their selection. Unknown keys are refused, so that a misspelt setting never 
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from fkd.errors import UserError
-from fkd.keypoints import SCHEMAS, Schema
+from fkd.keypoints import SCHEMAS, Schema, listed_schema
+from fkd.settings.augmentation import Augmentation
+from fkd.settings.base import Settings, read_settings, validated
+from fkd.settings.network import Network
+from fkd.settings.training import Training
 
 EXPERIMENTS_FOLDER = Path("experiments")
 
-Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-class Settings(BaseModel):
-    """Base of every section: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Convolution(Settings):
-    """A convolution with ReLU and, where `pool` is above 1, max-pooling by that factor."""
-
-    filters: int = Field(gt=0)
-    kernel: int = Field(gt=0)
-    padding: Literal["same", "valid"] = "valid"
-    pool: int = Field(1, ge=1)
-
-
-class Network(Settings):
-    """A plain convolutional network with global average pooling and dense layers at its end."""
-
-    kind: Literal["cnn"] = "cnn"
-    input_normalisation: Literal["batch", "none"] = "batch"
-    convolutions: tuple[Convolution, ...] = Field(min_length=1)
-    dense: tuple[int, ...] = ()
-
-
-class Optimizer(Settings):
-    """A Keras optimiser by name; `rho` belongs to RMSProp."""
-
-    name: Literal["rmsprop", "sgd", "adagrad"] = "rmsprop"
-    learning_rate: float = Field(1e-3, gt=0)
-    rho: float = Field(0.9, ge=0, lt=1)
-
-
-class Training(Settings):
-    """How one member is trained.
-
-    checkpoint_seconds: the state is saved at least this far apart, in the middle of an epoch too.
-    deterministic: the same rounding on a GPU every time, at the cost of speed; a CPU needs it not.
-    """
-
-    optimizer: Optimizer = Optimizer()
-    max_epochs: int = Field(1000, ge=1)
-    patience_epochs: int = Field(50, ge=1)
-    checkpoint_seconds: float = Field(30.0, ge=0)
-    deterministic: bool = False
-
-
-class Flip(Settings):
-    """Mirror left and right; the points change places with their twins."""
-
-    probability: Probability = 0.0
-
-
-class Contrast(Settings):
-    """Stretch grey values about the image's mean by a factor from [1 - limit, 1 + limit]."""
-
-    probability: Probability = 0.0
-    limit: float = Field(0.2, ge=0, lt=1)
-
-
-class Rotation(Settings):
-    """Turn about the image's centre by an angle from [-max_degrees, max_degrees]."""
-
-    probability: Probability = 0.0
-    max_degrees: float = Field(10.0, ge=0, le=180)
-
-
-class Elastic(Settings):
-    """Shift every pixel by a smooth random field (Simard et al. 2003).
-
-    `amplitude_px` is the field's root-mean-square shift along each axis, `smoothness_px` the standard
-    deviation of the Gaussian that smooths it. The field must not fold: the amplitude is at most a fifth of
-    the smoothness.
-    """
-
-    probability: Probability = 0.0
-    amplitude_px: float = Field(1.0, ge=0)
-    smoothness_px: float = Field(8.0, ge=1)
-
-    @model_validator(mode="after")
-    def _does_not_fold(self) -> "Elastic":
-        if self.amplitude_px > self.smoothness_px / 5:
-            raise ValueError(
-                f"amplitude_px must be at most smoothness_px / 5 = {self.smoothness_px / 5:g}, "
-                f"or the picture folds over itself; received {self.amplitude_px:g}"
-            )
-        return self
-
-
-class Perspective(Settings):
-    """Move each corner of the frame by up to `max_shift` of its side, inwards or outwards."""
-
-    probability: Probability = 0.0
-    max_shift: float = Field(0.05, ge=0, le=0.2)
-
-
-class Augmentation(Settings):
-    """The random changes of a training image; each is applied with its own probability."""
-
-    flip: Flip = Flip()
-    contrast: Contrast = Contrast()
-    rotation: Rotation = Rotation()
-    elastic: Elastic = Elastic()
-    perspective: Perspective = Perspective()
+# A file may name another one that it changes.
+_BASE = "base"
 
 
 class Specialist(Settings):
     """A subset of the keypoints and the rows that train it.
 
-    rows: `labelled` takes the rows that have all points of the subset, `complete` those that have all
-    points of the schema.
+    keypoints: a subset's name, or a list of points. rows: `labelled` takes the rows that have all points of
+    the subset, `complete` those that have all points of the schema.
     """
 
-    keypoints: str
+    keypoints: str | tuple[str, ...]
     rows: Literal["labelled", "complete"] = "labelled"
     batch_size: int = Field(128, ge=1)
     members: int = Field(ge=1)
@@ -144,35 +44,58 @@ class Selection(Settings):
     policy: Literal["all", "best", "top", "within", "greedy", "indices"] = "greedy"
     top: int = Field(5, ge=1)
     within_percent: float = Field(5.0, ge=0)
-    indices: dict[str, tuple[int, ...]] = {}
+    indices: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+
+
+class Prediction(Settings):
+    """How the chosen members predict; may be changed at any time.
+
+    detector: `haar` predicts inside the face that OpenCV finds, where it finds exactly one.
+    peaks: how the maps of heatmap networks are read; validation during training reads `soft_argmax`.
+    """
+
+    detector: Literal["none", "haar"] = "none"
+    peaks: Literal["soft_argmax", "argmax"] = "soft_argmax"
 
 
 class Experiment(Settings):
-    """Everything that decides a result."""
+    """Everything that decides a result.
+
+    keypoint_schema: a schema's name, or a list of points such as the columns of a CSV file have.
+    """
 
     name: str
     seed: int = Field(0, ge=0)
-    keypoint_schema: Literal["kaggle15"] = "kaggle15"
+    keypoint_schema: str | tuple[str, ...] = "kaggle15"
     validation_fraction: float = Field(0.2, gt=0, lt=1)
     network: Network
     training: Training = Training()
     augmentation: Augmentation = Augmentation()
     specialists: dict[str, Specialist] = Field(min_length=1)
     selection: Selection = Selection()
+    prediction: Prediction = Prediction()
 
     @model_validator(mode="after")
     def _specialists_share_no_points(self) -> "Experiment":
-        taken: set[str] = set()
+        schema, taken = self.schema_points, set[int]()
         for name, specialist in self.specialists.items():
-            if specialist.keypoints not in self.schema_points.subsets:
-                raise ValueError(
-                    f"specialists.{name}.keypoints must be one of {', '.join(self.schema_points.subsets)}; "
-                    f"received {specialist.keypoints!r}"
-                )
-            points = set(self.schema_points.subsets[specialist.keypoints])
+            try:
+                points = set(schema.indices(specialist.keypoints).tolist())
+            except KeyError as error:
+                raise ValueError(f"specialists.{name}.keypoints: {error.args[0]}") from error
             if shared := points & taken:
-                raise ValueError(f"specialists.{name} predicts {min(shared)}, which another one predicts too")
+                point = schema.names[min(shared)]
+                raise ValueError(f"specialists.{name} predicts {point}, which another one predicts too")
             taken |= points
+        return self
+
+    @model_validator(mode="after")
+    def _loss_fits_the_output(self) -> "Experiment":
+        if (self.network.kind == "heatmap") != (self.training.loss == "kl_divergence"):
+            raise ValueError(
+                "heatmap networks are trained with training.loss: kl_divergence, and no others are; "
+                f"received network.kind: {self.network.kind} with training.loss: {self.training.loss}"
+            )
         return self
 
     @property
@@ -192,43 +115,34 @@ class Experiment(Settings):
 
     @property
     def schema_points(self) -> Schema:
-        """The points that the experiment is about."""
+        """The points that the experiment is about; raises ValueError for a schema that cannot be."""
+        if not isinstance(self.keypoint_schema, str):
+            return listed_schema(self.keypoint_schema)
+        if self.keypoint_schema not in SCHEMAS:
+            raise ValueError(f"keypoint_schema must be one of {', '.join(SCHEMAS)}, or a list of points")
         return SCHEMAS[self.keypoint_schema]
 
 
 def load_experiment(name_or_path: str, overrides: Sequence[str] = ()) -> Experiment:
     """Read an experiment file and apply overrides such as `specialists.four.members=4`.
 
-    A bare name stands for `experiments/<name>.yaml`. Raises UserError, naming the file and the setting,
-    when the file is missing, is not YAML, or holds an unknown key or an impossible value.
+    A bare name stands for `experiments/<name>.yaml`. A file that names another one as its `base` holds only
+    what it changes there. Raises UserError, naming the file and the setting, when a file is missing, is not
+    YAML, or holds an unknown key or an impossible value.
     """
     path = Path(name_or_path)
     if path.suffix != ".yaml":
         path = EXPERIMENTS_FOLDER / f"{name_or_path}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in EXPERIMENTS_FOLDER.glob("*.yaml"))) or "none"
-        raise UserError(f"{path}: no such experiment file; experiments at hand: {known}")
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: expected YAML; {' '.join(str(error).split())}") from error
-    if not isinstance(settings, dict):
-        raise UserError(f"{path}: expected `key: value` lines, received {type(settings).__name__}")
+    settings = _read_settings(path, ())
     for override in overrides:
         _apply_override(settings, override)
     origin = " ".join([str(path), *(f"--set {override}" for override in overrides)])
-    return validate_experiment({"name": path.stem, **settings}, origin)
+    return validate_experiment({"name": _name(path), **settings}, origin)
 
 
 def validate_experiment(settings: dict[str, Any], origin: str) -> Experiment:
     """Settings as an Experiment; raises UserError, naming `origin` and the first wrong setting."""
-    try:
-        return Experiment.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        setting = ".".join(str(part) for part in first["loc"]) or "experiment"
-        problem = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
-        raise UserError(f"{origin}: {setting}: {problem}; received {first['input']!r:.80}") from error
+    return validated(Experiment, settings, origin)
 
 
 def differences(former: Experiment, current: Experiment) -> list[str]:
@@ -239,6 +153,43 @@ def differences(former: Experiment, current: Experiment) -> list[str]:
         for key in sorted(a.keys() | b.keys())
         if a.get(key) != b.get(key)
     ]
+
+
+def _read_settings(path: Path, derived: tuple[Path, ...]) -> dict[str, Any]:
+    """A file's settings put over those of its base; `derived` are the files that led here."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such experiment file; experiments at hand: {_experiments_at_hand()}")
+    if path in derived:
+        raise UserError(f"{path}: its base leads back to itself; name another base")
+    settings = read_settings(path)
+    base = settings.pop(_BASE, None)
+    if base is None:
+        return settings
+    return _merged(_read_settings(path.parent / f"{base}.yaml", (*derived, path)), settings)
+
+
+def _merged(base: Any, changes: Any) -> Any:
+    """Changes put over a base, section by section; lists and values are replaced whole."""
+    if not isinstance(base, dict) or not isinstance(changes, dict):
+        return changes
+    return base | {key: _merged(base.get(key), value) for key, value in changes.items()}
+
+
+def _experiments_at_hand() -> str:
+    files = sorted(EXPERIMENTS_FOLDER.rglob("*.yaml"))
+    marks = ("\nnetwork:", f"\n{_BASE}:")  # not every YAML file there is an experiment
+    names = [
+        file.relative_to(EXPERIMENTS_FOLDER).with_suffix("").as_posix()
+        for file in files
+        if any(mark in f"\n{file.read_text(encoding='utf-8')}" for mark in marks)
+    ]
+    return ", ".join(names) or "none"
+
+
+def _name(path: Path) -> str:
+    """`nose-tip-three` for experiments/nose-tip/three.yaml, else the file's stem."""
+    inside = path.is_relative_to(EXPERIMENTS_FOLDER)
+    return "-".join(path.relative_to(EXPERIMENTS_FOLDER).with_suffix("").parts) if inside else path.stem
 
 
 def _apply_override(settings: dict[str, Any], override: str) -> None:

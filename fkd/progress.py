@@ -19,14 +19,14 @@ _SPEED_SMOOTHING = 0.05
 class Progress:
     """Follows the training of an ensemble and says how long it will take.
 
-    images_per_epoch: training images by specialist.
+    images_per_epoch, max_epochs: training images and the last epoch, by specialist.
     """
 
     def __init__(
         self,
         members: Sequence[MemberStatus],
         images_per_epoch: Mapping[str, int],
-        max_epochs: int,
+        max_epochs: Mapping[str, int],
         console: Console,
     ) -> None:
         self._epochs = {member.name: member.epochs for member in members}
@@ -104,7 +104,8 @@ class Progress:
 
     def _line(self, epoch: int, middle: str) -> str:
         return (
-            f"{self._name} epoch {epoch}/{self._max_epochs} {middle}{self._validation}, "
+            f"{self._name} epoch {epoch}/{self._max_epochs[_specialist(self._name)]} "
+            f"{middle}{self._validation}, "
             f"{self._images_per_second:.0f} images/s; "
             f"member {self._duration(self._images_left(self._name))}, {self._ensemble_left()}"
         )
@@ -116,9 +117,9 @@ class Progress:
         """Images until the member ends, judged by its specialist's finished members, else by the limit."""
         if name in self._done:
             return 0.0
-        specialist = name.partition("/")[0]
+        specialist = _specialist(name)
         peers = [self._epochs[peer] for peer in self._done if peer.startswith(f"{specialist}/")]
-        epochs = sum(peers) / len(peers) if peers else self._max_epochs
+        epochs = sum(peers) / len(peers) if peers else self._max_epochs[specialist]
         return max(epochs - self._epochs[name], 0.0) * self._images_per_epoch[specialist]
 
     def _duration(self, images: float) -> str:
@@ -129,3 +130,7 @@ class Progress:
         if hours:
             return f"{hours} h {minutes:02d} min left"
         return f"{minutes} min left" if minutes else f"{seconds} s left"
+
+
+def _specialist(member: str) -> str:
+    return member.partition("/")[0]

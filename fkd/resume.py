@@ -30,8 +30,9 @@ class TrainingState:
     """Where the training of a member stands, besides its variables.
 
     epoch and best_epoch count finished epochs, so 0 means none; batch counts the finished batches of the
-    epoch in hand, epoch_seconds the time spent on it. history holds one record an epoch. best_weights are
-    the network's weights after best_epoch. saving_seconds is the time spent on writing states.
+    epoch in hand, epoch_seconds and epoch_images what it took so far. history holds one record an epoch.
+    best_weights are the network's weights after best_epoch. saving_seconds is the time spent on writing
+    states.
     """
 
     epoch: int = 0
@@ -39,6 +40,7 @@ class TrainingState:
     best_epoch: int = 0
     best_rmse_px: float = math.inf
     epoch_seconds: float = 0.0
+    epoch_images: int = 0
     saving_seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     best_weights: list[npt.NDArray[Any]] = field(default_factory=list)

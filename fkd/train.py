@@ -16,19 +16,24 @@ from dataclasses import dataclass
 from itertools import count, islice
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from fkd.augment import Batch, Batches
 from fkd.data.faces import Faces
 from fkd.device import visible_gpus
 from fkd.ensemble import rmse_px
 from fkd.errors import UserError
-from fkd.experiment import Experiment, Training
+from fkd.experiment import Experiment
 from fkd.interrupt import InterruptedTrainingError
 from fkd.keypoints import HALF_WIDTH_PX
-from fkd.models.build import build_model, build_optimizer
-from fkd.predict import predict_pixels
+from fkd.models.build import build_loss, build_metric, build_model, build_optimizer, build_plateau
+from fkd.models.resnet import load_pretrained
+from fkd.predict import validate
 from fkd.progress import Progress
 from fkd.resume import TrainingState, load_state, save_state
+from fkd.settings.network import ResNet
+from fkd.settings.training import ReduceOnPlateau, Training
 from fkd.store import (
     MemberFolder,
     atomic_path,
@@ -80,8 +85,9 @@ class MemberTraining:
         settings = experiment.specialists[task.specialist]
         targets = schema.indices(settings.keypoints)
         seed = experiment.member_seed(task.specialist, task.index)
-        self._training = experiment.training
-        self._truth = task.validation.keypoints[:, targets]
+        self._training, self._network = experiment.training, experiment.network
+        self._loss = build_loss(experiment.training, experiment.network)
+        self._truth_px = task.validation.keypoints[:, targets]
         self._batches = Batches(
             task.training.images,
             task.training.keypoints,
@@ -91,22 +97,25 @@ class MemberTraining:
             settings.batch_size,
             seed,
         )
-        self._model = compile_member(experiment, len(targets), seed)
+        self._model = compile_member(experiment, len(targets), seed, len(self._batches))
         _trace(self._model, self._batches)
 
     def run(self) -> None:
         """Train to the end and write the member's files, done.json last.
 
         Raises InterruptedTrainingError, after saving, when a stop is asked for, and UserError when the
-        training diverges before its first valid epoch.
+        training diverges before its first valid epoch or pretrained weights cannot be had.
         """
         remove_leftovers(self._folder.path)
         self._state = load_state(self._folder, self._model, self._progress.say)
+        if isinstance(self._network, ResNet) and (self._state.epoch, self._state.batch) == (0, 0):
+            load_pretrained(self._model, self._network)
+        self._plateau = self._replayed_plateau()
         self._saved_at_s = time.monotonic()
         self._progress.start_member(self._task.name, self._state.epoch, self._state.batch)
         with closing(_prefetched(self._batches, self._state.epoch, self._state.batch)) as stream:
-            while not _finished(self._state, self._training):
-                while self._state.batch < len(self._batches):
+            while not _finished(self._state, self._training, len(self._batches.images)):
+                while self._state.batch < _epoch_batches(self._state.epoch, self._training, self._batches):
                     self._train_batch(stream)
                     self._save_if_due()
                 self._validate()
@@ -118,38 +127,60 @@ class MemberTraining:
         self._save()
         self._finish()
 
+    def _replayed_plateau(self) -> keras.callbacks.Callback | None:
+        """The schedule that looks at the validation, told of all epochs so far; None for the others."""
+        training = self._training
+        if not isinstance(training.schedule, ReduceOnPlateau):
+            return None
+        plateau = build_plateau(training.schedule, self._model, training.optimizer.learning_rate)
+        for record in self._state.history:
+            plateau.on_epoch_end(int(record["epoch"]), dict(record))
+        return plateau
+
     def _train_batch(self, stream: Iterator[Batch]) -> None:
         started_s = time.monotonic()
         if self._state.batch == 0:
             self._model.reset_metrics()
         images, targets = next(stream)
-        loss = float(self._model.train_on_batch(images, targets))
+        loss = float(self._model.train_on_batch(images, targets, return_dict=True)["loss"])
         self._state.batch += 1
+        self._state.epoch_images += len(images)
         self._state.epoch_seconds += time.monotonic() - started_s
         self._progress.batch(self._state.batch, len(self._batches), loss, len(images))
 
     def _validate(self) -> None:
         """End the epoch: measure it, keep the weights if they are the best, record it."""
         state, started_s = self._state, time.monotonic()
-        loss = float(self._model.get_metrics_result()["loss"])  # the epoch's mean
-        validation_rmse_px = rmse_px(predict_pixels(self._model, self._task.validation.images), self._truth)
+        means = {name: float(value) for name, value in self._model.get_metrics_result().items()}
+        predictions_px, validation_loss = self._predict_validation()
+        validation_rmse_px = rmse_px(predictions_px, self._truth_px)
         state.epoch, state.batch = state.epoch + 1, 0
         if validation_rmse_px < state.best_rmse_px:
             state.best_epoch, state.best_rmse_px = state.epoch, validation_rmse_px
             state.best_weights = self._model.get_weights()
-        state.history.append(
-            {
-                "epoch": state.epoch,
-                "loss": loss,
-                "rmse_px": math.sqrt(loss) * HALF_WIDTH_PX,
-                "validation_rmse_px": validation_rmse_px,
-                "seconds": round(state.epoch_seconds + time.monotonic() - started_s, 3),
-            }
-        )
-        state.epoch_seconds = 0.0
+        record = {
+            "epoch": state.epoch,
+            "images": state.epoch_images,
+            "learning_rate": float(self._model.optimizer.learning_rate),
+            "loss": means["loss"],
+            "validation_loss": validation_loss,
+            "rmse_px": math.sqrt(means["squared_error"]) * HALF_WIDTH_PX,
+            "validation_rmse_px": validation_rmse_px,
+            "training_seconds": round(state.epoch_seconds, 3),
+            "seconds": round(state.epoch_seconds + time.monotonic() - started_s, 3),
+        }
+        state.history.append(record)
+        state.epoch_seconds, state.epoch_images = 0.0, 0
+        if self._plateau:
+            self._plateau.on_epoch_end(state.epoch, dict(record))
         if self._tensorboard:
             _log_to_tensorboard(self._folder, state)
-        self._progress.epoch(loss, validation_rmse_px, state.best_rmse_px, state.best_epoch)
+        self._progress.epoch(means["loss"], validation_rmse_px, state.best_rmse_px, state.best_epoch)
+
+    def _predict_validation(self) -> tuple[npt.NDArray[np.float32], float]:
+        """Pixel predictions for the validation rows, shape (rows, points, 2), and their mean loss."""
+        images = self._task.validation.images
+        return validate(self._model, self._network, self._loss, images, self._truth_px)
 
     def _save_if_due(self) -> None:
         """Save when the last time is long ago; when a stop is asked for, save and raise."""
@@ -174,7 +205,7 @@ class MemberTraining:
         self._model.set_weights(state.best_weights)
         with atomic_path(folder.best_weights) as temporary:
             self._model.save_weights(temporary)
-        atomic_write_array(folder.validation, predict_pixels(self._model, self._task.validation.images))
+        atomic_write_array(folder.validation, self._predict_validation()[0])
         files = (folder.best_weights, folder.validation, folder.history)
         done = {
             "epochs": state.epoch,
@@ -188,12 +219,19 @@ class MemberTraining:
         self._progress.finish_member(state.best_rmse_px, state.best_epoch)
 
 
-def compile_member(experiment: Experiment, points: int, seed: tuple[int, ...]) -> keras.Model:
+def compile_member(
+    experiment: Experiment, points: int, seed: tuple[int, ...], batches_per_epoch: int
+) -> keras.Model:
     """A freshly initialised member with its optimiser's variables in place, ready to train or to resume."""
-    model = build_model(experiment.network, points, seed)
-    # XLA halves the speed of small convolutions on the CPU and pays on a GPU.
-    jit_compile = "auto" if visible_gpus() else False
-    model.compile(build_optimizer(experiment.training.optimizer), loss="mse", jit_compile=jit_compile)
+    network, training = experiment.network, experiment.training
+    model = build_model(network, points, seed)
+    model.compile(
+        build_optimizer(training, batches_per_epoch),
+        loss=build_loss(training, network),
+        metrics=[build_metric(network)],
+        # XLA halves the speed of small convolutions on the CPU and pays on a GPU.
+        jit_compile="auto" if visible_gpus() else False,
+    )
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -212,13 +250,21 @@ def _trace(model: keras.Model, batches: Batches) -> None:
         variable.assign(value)
 
 
-def _finished(state: TrainingState, training: Training) -> bool:
+def _finished(state: TrainingState, training: Training, images_per_epoch: int) -> bool:
     """At the last epoch, out of patience, or diverged."""
     return (
-        state.epoch >= training.max_epochs
+        state.epoch >= training.epochs_at_most(images_per_epoch)
         or state.epoch - state.best_epoch >= training.patience_epochs
         or (bool(state.history) and not math.isfinite(state.history[-1]["loss"]))
     )
+
+
+def _epoch_batches(epoch: int, training: Training, batches: Batches) -> int:
+    """Batches of an epoch, counted from 0: all, or fewer where it reaches max_images."""
+    if training.max_images is None:
+        return len(batches)
+    images_left = training.max_images - epoch * len(batches.images)
+    return min(len(batches), -(-images_left // batches.batch_size))
 
 
 def _prefetched(batches: Batches, first_epoch: int, first_index: int) -> Generator[Batch, None, None]:
@@ -251,5 +297,5 @@ def _log_to_tensorboard(folder: MemberFolder, state: TrainingState) -> None:
 
     record = state.history[-1]
     with tf.summary.create_file_writer(str(folder.logs)).as_default(step=state.epoch):
-        for name in ("loss", "rmse_px", "validation_rmse_px"):
-            tf.summary.scalar(name, record[name])
+        for name, value in record.items():
+            tf.summary.scalar(name, value)

@@ -42,7 +42,7 @@ def read_results(run: Path) -> dict[str, np.ndarray]:
                 datasets = [key for key in keys if isinstance(file[key], h5py.Dataset)]
                 results |= {f"{name}/{key}": file[key][()] for key in datasets}
         elif path.name == "history.csv":
-            results[name] = pd.read_csv(path).drop(columns="seconds").to_numpy()
+            results[name] = pd.read_csv(path).drop(columns=["seconds", "training_seconds"]).to_numpy()
     return results
 
 

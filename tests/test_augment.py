@@ -1,17 +1,20 @@
 """Batches: purity, the flip's names, and keypoints that follow the picture."""
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fkd.augment import GRID_PX, MAX_GREY, Array, Batches, random_field, smoothing_matrix
-from fkd.experiment import Augmentation, load_experiment
-from fkd.keypoints import CENTRE_PX, IMAGE_SIZE_PX, KAGGLE15, to_pixels, to_unit
+from fkd.experiment import load_experiment
+from fkd.keypoints import CENTRE_PX, IMAGE_SIZE_PX, KAGGLE15, SCHEMAS, Schema, to_pixels, to_unit
+from fkd.settings.augmentation import Augmentation
 
 ALL = KAGGLE15.indices("all")
 LEFT_EYE, RIGHT_EYE, NOSE = (
@@ -23,12 +26,16 @@ STRONG = Augmentation.model_validate(
     {
         "flip": {"probability": 0.5},
         "contrast": {"probability": 0.5, "limit": 0.5},
+        "brightness": {"probability": 0.5, "limit": 0.5},
+        "blur": {"probability": 0.5, "max_sigma_px": 2},
         "rotation": {"probability": 0.5, "max_degrees": 30},
+        "scaling": {"probability": 0.5, "limit": 0.2},
         "elastic": {"probability": 0.5, "amplitude_px": 1.6, "smoothness_px": 8},
         "perspective": {"probability": 0.5, "max_shift": 0.1},
     }
 )
 NAMES = tuple(Augmentation.model_fields)
+GREY = ("contrast", "brightness", "blur")  # they leave every point where it is
 
 DOT_SIGMA_PX = 1.2
 DOT_BACKGROUND, DOT_HEIGHT = 60, 120
@@ -48,14 +55,15 @@ def make_batches(
     target_indices: Sequence[int] = ALL,
     batch_size: int | None = None,
     seed: Sequence[int] = (0, 0, 0),
+    schema: Schema = KAGGLE15,
 ) -> Batches:
     if keypoints is None:
-        keypoints = np.full((len(images), len(KAGGLE15.names), 2), np.nan, np.float32)
+        keypoints = np.full((len(images), len(schema.names), 2), np.nan, np.float32)
     return Batches(
         images,
         keypoints,
         augmentation or Augmentation(),
-        KAGGLE15,
+        schema,
         np.array(target_indices),
         batch_size or len(images),
         seed,
@@ -121,8 +129,8 @@ def test_keypoints_follow_the_picture(names: tuple[str, ...], ranges: Augmentati
     errors_px, moves_px = dot_errors(always(ranges, *names))
     assert errors_px.mean() < 0.25
     assert np.percentile(errors_px, 95) < 0.5
-    if names != ("contrast",):
-        assert moves_px.mean() > 1  # or the limits above would say nothing
+    if not set(names) <= set(GREY):
+        assert moves_px.mean() > 0.75  # or the limits above would say nothing
 
 
 def test_a_flip_gives_every_point_the_name_of_its_twin() -> None:
@@ -132,6 +140,19 @@ def test_a_flip_gives_every_point_the_name_of_its_twin() -> None:
     flipped, targets = batches(epoch=0, index=0)
     np.testing.assert_allclose(points_of(targets)[0], [[np.nan, np.nan], [25, 40], [45, 60]], atol=1e-4)
     np.testing.assert_allclose(flipped[0, :, :, 0], images[0, :, ::-1] / MAX_GREY, atol=1e-6)
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS.keys())
+def test_a_flip_mirrors_every_point_of_a_schema_to_its_twin(schema: Schema) -> None:
+    keypoints = np.random.default_rng(2).uniform(0, 95, (1, len(schema.names), 2)).astype(np.float32)
+    batches = make_batches(
+        noise_images(1), keypoints, always(STRONG, "flip"), schema.indices("all"), schema=schema
+    )
+    flipped_px = dict(zip(schema.names, points_of(batches(0, 0)[1])[0], strict=True))
+    other_side = {"left": "right", "right": "left"}
+    for name, (x, y) in zip(schema.names, keypoints[0], strict=True):
+        twin = re.sub("left|right", lambda side: other_side[side[0]], name)
+        np.testing.assert_allclose(flipped_px[twin], [95 - x, y], atol=1e-4)
 
 
 def test_a_target_may_come_from_a_twin_that_is_no_target() -> None:
@@ -221,7 +242,7 @@ def test_an_index_outside_the_epoch_is_refused(index: int) -> None:
         make_batches(noise_images(4), batch_size=2)(0, index)
 
 
-@pytest.mark.parametrize("other", ["rotation", "elastic", "perspective"])
+@pytest.mark.parametrize("other", ["rotation", "scaling", "elastic", "perspective"])
 def test_each_geometric_transform_has_its_own_probability(other: str) -> None:
     probabilities = {"flip": {"probability": 0.5}, other: {"probability": 0.25}}
     keypoints = np.tile(one_face(nose_tip=(30, 30)), (400, 1, 1))
@@ -234,23 +255,41 @@ def test_each_geometric_transform_has_its_own_probability(other: str) -> None:
         assert np.sum(side & moved) == pytest.approx(50, abs=28)
 
 
-def test_contrast_is_drawn_independently_of_the_flip() -> None:
+@pytest.mark.parametrize("name", GREY)
+def test_strengths_are_drawn_independently_of_the_flip(name: str) -> None:
     n = 400
-    probabilities = {"flip": {"probability": 0.5}, "contrast": {"probability": 0.5}}
+    augmentation = Augmentation.model_validate({"flip": {"probability": 0.5}, name: {"probability": 0.5}})
     keypoints = np.tile(one_face(nose_tip=(30, 30)), (n, 1, 1))
     images = np.repeat(noise_images(1), n, axis=0)
-    batches = make_batches(
-        images, keypoints, Augmentation.model_validate(probabilities), [NOSE], batch_size=1
-    )
+    still = images[0] / np.float32(MAX_GREY)
+    half_blurred = cv2.GaussianBlur(still, (0, 0), sigmaX=augmentation.blur.max_sigma_px / 2)
+    batches = make_batches(images, keypoints, augmentation, [NOSE], batch_size=1)
     outcomes = []
     for index in range(n):  # one face a batch, because a batch's first draws are those that coincide easily
         image, targets = batches(0, index)
         flipped = points_of(targets)[0, 0, 0] > CENTRE_PX
-        stretched = np.ptp(image) > np.ptp(images[0]) / MAX_GREY + 1e-5  # contrast by a factor above 1
-        outcomes.append((bool(flipped), bool(stretched)))
+        strong = image.std() < half_blurred.std() if name == "blur" else image.std() > still.std() + 1e-6
+        outcomes.append((bool(flipped), bool(strong)))
     for flipped in (False, True):
         assert outcomes.count((flipped, False)) == pytest.approx(150, abs=40)
         assert outcomes.count((flipped, True)) == pytest.approx(50, abs=28)
+
+
+def test_contrast_brightness_and_blur_are_drawn_independently_of_each_other() -> None:
+    n = 400
+    settings = {name: {"probability": 0.5} for name in GREY} | {
+        "blur": {"probability": 0.5, "max_sigma_px": 10}  # few are then too small to be seen
+    }
+    steps = np.full((n, IMAGE_SIZE_PX, IMAGE_SIZE_PX), 80, np.uint8)
+    steps[:, :, IMAGE_SIZE_PX // 2 :] = 120
+    images = make_batches(steps, None, Augmentation.model_validate(settings))(0, 0)[0][:, 0, :, 0]
+    darkest, brightest = images[:, 0], images[:, -1]
+    brightened = np.abs(darkest + brightest - 200 / MAX_GREY) > 1e-4  # contrast and blur keep the mean
+    stretched = np.abs(brightest / darkest - 120 / 80) > 1e-4  # a factor keeps the ratio
+    blurred = np.abs(images[:, IMAGE_SIZE_PX // 2] - brightest) > 1e-4
+    cells = 4 * brightened + 2 * stretched + blurred
+    # Within four standard deviations of 6.6.
+    np.testing.assert_allclose(np.bincount(cells, minlength=8), 50, atol=27)
 
 
 def test_contrast_is_about_the_mean_and_leaves_points_alone() -> None:
@@ -265,12 +304,51 @@ def test_contrast_is_about_the_mean_and_leaves_points_alone() -> None:
     np.testing.assert_array_equal(targets, to_unit(keypoints).reshape(200, -1))
 
 
-def test_contrast_stays_between_black_and_white() -> None:
+@pytest.mark.parametrize("name", ["contrast", "brightness"])
+def test_grey_values_stay_between_black_and_white(name: str) -> None:
     images = np.repeat(flat_images(2) * MAX_GREY, 20, axis=0)
     images[:, :, ::2] = MAX_GREY // 2
-    augmented, _ = make_batches(images, None, always(STRONG, "contrast"))(0, 0)
+    augmented, _ = make_batches(images, None, always(STRONG, name))(0, 0)
     assert augmented.min() == 0
     assert augmented.max() == 1
+
+
+def test_brightness_is_one_factor_an_image_and_leaves_points_alone() -> None:
+    images = np.repeat(noise_images(1), 200, axis=0)
+    keypoints = np.tile(one_face(nose_tip=(30, 40)), (200, 1, 1))
+    augmented, targets = make_batches(images, keypoints, always(ENSEMBLE, "brightness"))(0, 0)
+    factors = augmented[..., 0] / (images / MAX_GREY)
+    np.testing.assert_allclose(np.ptp(factors, axis=(1, 2)), 0, atol=1e-5)
+    assert 0.8 <= factors.min() < 0.82
+    assert 1.18 < factors.max() <= 1.2 + 1e-6
+    np.testing.assert_array_equal(targets, to_unit(keypoints).reshape(200, -1))
+
+
+def test_blur_has_the_wanted_widths_and_leaves_the_picture_and_points_where_they_are() -> None:
+    images = np.zeros((200, IMAGE_SIZE_PX, IMAGE_SIZE_PX), np.uint8)
+    images[:, 40, 50] = MAX_GREY
+    keypoints = np.tile(one_face(nose_tip=(50, 40)), (200, 1, 1))
+    augmented, targets = make_batches(images, keypoints, always(STRONG, "blur"))(0, 0)
+    dots = augmented[..., 0]
+    np.testing.assert_allclose(dots.sum(axis=(1, 2)), 1, rtol=1e-5)
+    np.testing.assert_allclose(find_dots(dots), np.tile([50, 40], (200, 1)), atol=1e-3)
+    variances_px2 = np.einsum("iyx,yxc->ic", dots, (GRID_PX - [50, 40]) ** 2)
+    np.testing.assert_allclose(variances_px2[:, 0], variances_px2[:, 1], atol=1e-4)  # round
+    sigmas_px = np.sqrt(variances_px2[:, 0])
+    assert sigmas_px.min() < 0.05
+    assert 1.95 < sigmas_px.max() <= 2
+    assert sigmas_px.mean() == pytest.approx(1, abs=0.16)  # four standard deviations of a uniform mean
+    np.testing.assert_array_equal(targets, to_unit(keypoints).reshape(200, -1))
+
+
+def test_scaling_enlarges_about_the_centre_within_its_range() -> None:
+    keypoints = np.tile(one_face(nose_tip=(CENTRE_PX + 30, CENTRE_PX - 40)), (200, 1, 1))
+    _, targets = make_batches(noise_images(200), keypoints, always(ENSEMBLE, "scaling"), [NOSE])(0, 0)
+    x, y = (points_of(targets)[:, 0] - CENTRE_PX).T
+    np.testing.assert_allclose(x / 30, y / -40, rtol=1e-5)
+    factors = x / 30
+    assert 0.9 <= factors.min() < 0.91
+    assert 1.09 < factors.max() <= 1.1 + 1e-6
 
 
 def test_rotation_turns_about_the_centre_within_its_range() -> None:

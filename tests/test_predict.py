@@ -8,7 +8,10 @@ from fkd.experiment import Experiment, load_experiment
 from fkd.keypoints import KAGGLE15
 from fkd.models.build import build_model
 from fkd.predict import predict_ensemble, predict_pixels
+from fkd.settings.network import Convolution, ConvolutionalNetwork
 from fkd.store import Run
+
+POINTS = ConvolutionalNetwork(convolutions=(Convolution(filters=1, kernel=1),))  # its outputs are points
 
 
 def _mean_grey_model() -> keras.Model:
@@ -22,13 +25,13 @@ def test_outputs_become_pixels_in_the_images_order():
     greys = np.array([0, 51, 255], np.uint8)  # 0, 0.2 and 1
     images = np.broadcast_to(greys[:, None, None], (3, 96, 96))
     expected = [[[47.5, 47.5]], [[57.1, 37.9]], [[95.5, -0.5]]]
-    np.testing.assert_allclose(predict_pixels(_mean_grey_model(), images), expected, atol=1e-4)
+    np.testing.assert_allclose(predict_pixels(_mean_grey_model(), POINTS, images), expected, atol=1e-4)
 
 
 def test_more_images_than_fit_one_batch():
     images = np.zeros((600, 96, 96), np.uint8)
     images[599] = 255
-    predictions = predict_pixels(_mean_grey_model(), images)
+    predictions = predict_pixels(_mean_grey_model(), POINTS, images)
     assert predictions.shape == (600, 1, 2)
     np.testing.assert_allclose(predictions[[0, 255, 256, 599], 0, 0], [47.5, 47.5, 47.5, 95.5], atol=1e-4)
 
@@ -48,7 +51,7 @@ def test_the_ensemble_fills_each_specialists_points_with_its_weighted_average(
         model = build_model(experiment.network, 4, experiment.member_seed("four", index))
         run.member("four", index).path.mkdir(parents=True)
         model.save_weights(run.member("four", index).best_weights)
-        by_member.append(predict_pixels(model, images))
+        by_member.append(predict_pixels(model, experiment.network, images))
     predictions = predict_ensemble(run, experiment, {"four": [1, 0, 1]}, images)
     expected = (by_member[0] + 2 * by_member[1]) / 3
     np.testing.assert_allclose(predictions[:, KAGGLE15.indices("four")], expected, atol=1e-4)

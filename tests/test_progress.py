@@ -24,7 +24,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def _progress(terminal: bool) -> tuple[Progress, io.StringIO]:
     output = io.StringIO()
     console = Console(file=output, force_terminal=terminal, width=300)
-    return Progress(MEMBERS, {"four": 600, "eleven": 100}, max_epochs=30, console=console), output
+    return Progress(MEMBERS, {"four": 600, "eleven": 100}, {"four": 30, "eleven": 30}, console), output
 
 
 def test_a_plain_line_tells_epoch_loss_error_speed_and_time_left(clock: list[float]):

@@ -1,5 +1,6 @@
 import csv
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,17 @@ from fkd.augment import Batches
 from fkd.data.faces import Faces
 from fkd.ensemble import rmse_px
 from fkd.errors import UserError
-from fkd.experiment import Experiment, Training, load_experiment
+from fkd.experiment import Experiment, load_experiment
 from fkd.interrupt import InterruptedTrainingError
 from fkd.keypoints import KAGGLE15
 from fkd.progress import Progress
 from fkd.resume import TrainingState
+from fkd.settings.training import Training
 from fkd.status import run_status
 from fkd.store import MemberFolder, Run, damaged_files
 from fkd.train import MemberTask, MemberTraining
+
+TIMES = {"seconds": "", "training_seconds": ""}
 
 
 def _faces(count: int, seed: int) -> Faces:
@@ -35,9 +39,9 @@ def _faces(count: int, seed: int) -> Faces:
 def _train(store: Path, experiment: Experiment, index: int = 0, why_stop: str | None = None) -> MemberFolder:
     run = Run(store / "tiny-squares")
     members = run_status(run, experiment)
-    progress = Progress(
-        members, {"four": 20, "eleven": 20}, experiment.training.max_epochs, Console(quiet=True)
-    )
+    images = dict.fromkeys(experiment.specialists, 20)
+    epochs = dict.fromkeys(experiment.specialists, experiment.training.max_epochs)
+    progress = Progress(members, images, epochs, Console(quiet=True))
     task = MemberTask(experiment, "four", index, _faces(20, seed=0), _faces(7, seed=1))
     folder = run.member("four", index)
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -64,7 +68,7 @@ def _same_training(a: MemberFolder, b: MemberFolder) -> None:
         np.testing.assert_array_equal(array, _arrays(b)[name], err_msg=name)
     np.testing.assert_array_equal(np.load(a.validation), np.load(b.validation))
     for first, second in zip(_history(a), _history(b), strict=True):
-        assert first | {"seconds": ""} == second | {"seconds": ""}
+        assert first | TIMES == second | TIMES
 
 
 def test_a_member_learns_and_leaves_its_files(tmp_path: Path, tiny_experiment: Path):
@@ -99,8 +103,8 @@ def _kill_in(monkeypatch: pytest.MonkeyPatch, function: str, call: int) -> None:
 @pytest.mark.parametrize(
     ("checkpoint_seconds", "function", "call"),
     [
-        (30, "predict_pixels", 3),  # nothing was saved: all is trained again
-        (0, "predict_pixels", 1),  # after the first epoch's batches, before its validation
+        (30, "validate", 3),  # nothing was saved: all is trained again
+        (0, "validate", 1),  # after the first epoch's batches, before its validation
         (0, "save_state", 2),  # in the middle of an epoch
         (0, "save_state", 8),  # after the second epoch's end
         (0, "_write_history", 12),  # after the last state, before its history
@@ -176,10 +180,59 @@ def test_members_differ(tmp_path: Path, tiny_experiment: Path):
 
 
 def test_patience_counts_epochs_without_a_better_one():
-    training, finished = Training(max_epochs=100, patience_epochs=5), fkd.train._finished
-    assert not finished(TrainingState(epoch=14, best_epoch=10), training)
-    assert finished(TrainingState(epoch=15, best_epoch=10), training)
-    assert finished(TrainingState(epoch=100, best_epoch=99), training)
+    training = Training(max_epochs=100, patience_epochs=5)
+    for epoch, best_epoch, expected in ((14, 10, False), (15, 10, True), (100, 99, True)):
+        state = TrainingState(epoch=epoch, best_epoch=best_epoch)
+        assert fkd.train._finished(state, training, images_per_epoch=20) == expected
+
+
+@pytest.mark.parametrize(
+    ("max_images", "images"),
+    [(16, [16]), (17, [20]), (20, [20]), (36, [20, 16]), (37, [20, 20])],  # whole batches of 8, 8 and 4
+)
+def test_a_training_ends_after_so_many_images(
+    tmp_path: Path, tiny_experiment: Path, max_images: int, images: list[int]
+):
+    folder = _train(tmp_path, _load(tiny_experiment, f"training.max_images={max_images}"))
+    assert [int(record["images"]) for record in _history(folder)] == images
+
+
+SYSTEMS = {
+    "dropout, normalisation, another loss": [
+        "network.batch_normalisation=true",
+        "network.dropout=0.5",
+        "training.loss=root_mean_squared_error",
+        "training.optimizer.name=nadam",
+    ],
+    "a rate that falls on every plateau": [
+        "training.schedule={name: reduce_on_plateau, factor: 0.1, patience_epochs: 1}",
+        "training.optimizer.learning_rate=1.0e-12",  # nothing changes
+        "network.input_normalisation=none",
+    ],
+    "a rate that falls by the step": ["training.schedule={name: cosine_decay, epochs: 3}"],
+    "heatmaps": ["network={kind: heatmap, filters: [2, 3]}", "training.loss=kl_divergence"],
+}
+
+
+@pytest.mark.parametrize("settings", SYSTEMS.values(), ids=SYSTEMS)
+def test_every_kind_resumes_bit_identically(tmp_path: Path, tiny_experiment: Path, settings: list[str]):
+    experiment = _load(tiny_experiment, "training.checkpoint_seconds=0", *settings)
+    undisturbed = _train(tmp_path / "a", experiment)
+    for _ in range(3 * 4):  # every batch and every epoch's end
+        with suppress(InterruptedTrainingError):
+            _train(tmp_path / "b", experiment, why_stop="SIGTERM")
+    _same_training(_train(tmp_path / "b", experiment), undisturbed)
+    rates = [float(record["learning_rate"]) for record in _history(undisturbed)]
+    assert ("schedule" in str(settings)) == (rates[-1] < rates[0])
+
+
+def test_the_record_of_an_epoch(tmp_path: Path, tiny_experiment: Path):
+    record = _history(_train(tmp_path, _load(tiny_experiment)))[-1]
+    numbers = {name: float(value) for name, value in record.items()}
+    half_width_px = 48
+    assert numbers["rmse_px"] == pytest.approx(half_width_px * numbers["loss"] ** 0.5)
+    assert numbers["validation_rmse_px"] == pytest.approx(half_width_px * numbers["validation_loss"] ** 0.5)
+    assert 0 < numbers["training_seconds"] <= numbers["seconds"]
 
 
 def test_early_stop_keeps_the_best_weights_not_the_last(

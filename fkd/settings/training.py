@@ -1,0 +1,77 @@
+"""How one member is trained: loss, optimiser, learning-rate schedule, limits. Names are Keras' own."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fkd.settings.base import Settings
+
+Loss = Literal[
+    "mean_squared_error", "root_mean_squared_error", "mean_absolute_error", "huber", "kl_divergence"
+]
+
+
+class Optimizer(Settings):
+    """A Keras optimiser by its name; `rho` belongs to RMSProp."""
+
+    name: Literal["rmsprop", "sgd", "adagrad", "adam", "nadam"] = "rmsprop"
+    learning_rate: float = Field(1e-3, gt=0)
+    rho: float = Field(0.9, ge=0, lt=1)
+
+
+class Constant(Settings):
+    """The optimiser's learning rate throughout."""
+
+    name: Literal["constant"] = "constant"
+
+
+class ExponentialDecay(Settings):
+    """Multiply the learning rate by `rate` over every `epochs`; at their end at once where `staircase`."""
+
+    name: Literal["exponential_decay"]
+    rate: float = Field(gt=0)
+    epochs: float = Field(gt=0)
+    staircase: bool = False
+
+
+class CosineDecay(Settings):
+    """Half a cosine from the optimiser's learning rate to zero at the end of `epochs`."""
+
+    name: Literal["cosine_decay"]
+    epochs: float = Field(gt=0)
+
+
+class ReduceOnPlateau(Settings):
+    """Multiply the learning rate by `factor` after `patience_epochs` without a better validation RMSE."""
+
+    name: Literal["reduce_on_plateau"]
+    factor: float = Field(0.1, gt=0, lt=1)
+    patience_epochs: int = Field(10, ge=1)
+    min_learning_rate: float = Field(0.0, ge=0)
+
+
+Schedule = Annotated[Constant | ExponentialDecay | CosineDecay | ReduceOnPlateau, Field(discriminator="name")]
+
+
+class Training(Settings):
+    """How one member is trained.
+
+    max_images: the training ends after about so many images (whole batches) where max_epochs allows more.
+    checkpoint_seconds: the state is saved at least this far apart, in the middle of an epoch too.
+    deterministic: the same rounding on a GPU every time, at the cost of speed; a CPU needs it not.
+    """
+
+    loss: Loss = "mean_squared_error"
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Constant()
+    max_epochs: int = Field(1000, ge=1)
+    max_images: int | None = Field(None, ge=1)
+    patience_epochs: int = Field(50, ge=1)
+    checkpoint_seconds: float = Field(30.0, ge=0)
+    deterministic: bool = False
+
+    def epochs_at_most(self, images_per_epoch: int) -> int:
+        """Epochs after which the training ends, early stopping apart."""
+        if self.max_images is None:
+            return self.max_epochs
+        return min(self.max_epochs, -(-self.max_images // images_per_epoch))
