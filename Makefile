@@ -6,6 +6,7 @@ SET ?=
 STORE ?= models_store
 FRESH ?=
 TENSORBOARD ?=
+TRAIN ?=
 SPOT_NOTICE ?=
 KILLS ?= 200
 SEED ?=
@@ -24,7 +25,7 @@ SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train-ensemble submit data status select test lint types chaos lock clean
+.PHONY: help train-ensemble submit data status select compare resnet test lint types chaos lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +49,12 @@ status: .venv/run ## Show where the members of a run, or of all runs, stand
 select: .venv/run ## Choose members and say what the choice is worth
 	$(FKD) select $(RUN) $(SETTINGS)
 
+compare: .venv/run ## The table of experiments/README.md from stored runs (TRAIN=1: train what is missing)
+	$(FKD) compare $(if $(TRAIN),--train) $(EXPERIMENT)
+
+resnet: .venv/run ## Install what the ResNet experiments need
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-resnet.txt
+
 test: .venv/test lint types ## Lint, check types and run the tests
 	.venv/bin/python -m pytest -n auto
 
@@ -64,6 +71,7 @@ chaos: .venv/test ## Kill a small training KILLS times and compare it with an un
 lock: ## Renew the lock files from setup.cfg (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 setup.cfg -o requirements.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra gpu setup.cfg -o requirements-gpu.txt
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra resnet setup.cfg -o requirements-resnet.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra test setup.cfg -o requirements-test.txt
 
 clean: ## Remove the virtual environment and caches; runs and data stay

@@ -30,10 +30,17 @@ class SpotNotice(StrEnum):
     EC2 = "ec2"
 
 
+class Detector(StrEnum):
+    """How a face is found before its points are."""
+
+    NONE = "none"
+    HAAR = "haar"
+
+
 ExperimentName = Annotated[
     str | None,
     typer.Argument(
-        help="Stem of a file in experiments/, or its path [default: quick on synthetic data, else ensemble]"
+        help="Name of a file in experiments/, or its path [default: quick on synthetic data, else ensemble]"
     ),
 ]
 Data = Annotated[
@@ -111,11 +118,15 @@ def submit(
     data: Data = "auto",
     set_: Settings = None,
     store: Store = _STORE,
+    detector: Annotated[
+        Detector | None, typer.Option(help="Predict inside the face that this detector finds")
+    ] = None,
 ) -> None:
     """Select, average, and write the submission CSV."""
     from fkd import pipeline
 
-    pipeline.submit(_request(experiment, data, set_, store), _console())
+    settings = [*(set_ or ()), *([f"prediction.detector={detector}"] if detector else [])]
+    pipeline.submit(_request(experiment, data, settings, store), _console())
 
 
 @app.command()
@@ -129,6 +140,20 @@ def score(
     from fkd import pipeline
 
     pipeline.score_files(submission, solution, _console())
+
+
+@app.command()
+def compare(
+    only: Annotated[list[str] | None, typer.Argument(help="Experiments to train [default: all]")] = None,
+    train: Annotated[bool, typer.Option("--train", help="Train what is missing, resumable")] = False,
+    file: Annotated[Path, typer.Option(help="The comparison")] = Path("experiments/comparison.yaml"),
+    store: Annotated[Path, typer.Option(help="Folder that keeps its runs")] = Path(f"{_STORE}/comparison"),
+) -> None:
+    """Put systems side by side from their stored runs, into the README beside the file."""
+    from fkd import pipeline
+
+    with stop_on_signals() as stop:
+        pipeline.compare(file, store, _console(), stop if train else None, only or ())
 
 
 def main() -> None:

@@ -110,13 +110,13 @@ def select_members(
             return _forward_selection(predictions, truth)
 
 
-def honest_rmse_px(
+def honest_average(
     predictions: Array, truth: Array, groups: npt.NDArray[np.int64], choose: Choose
-) -> float | None:
-    """RMSE of the average of the chosen members on rows that did not take part in the choice.
+) -> npt.NDArray[np.float64] | None:
+    """The average of the chosen members on rows that did not take part in the choice, as `truth` in shape.
 
-    Members are chosen on one half of the groups and scored on the other, both ways; the errors of both
-    halves are pooled. None if the rows form fewer than two groups.
+    Members are chosen on one half of the groups and predict the other, both ways. None if the rows form
+    fewer than two groups.
 
     groups: shape (rows,). choose: (predictions, truth) -> positions.
     """
@@ -127,7 +127,15 @@ def honest_rmse_px(
     for chosen_on in (first_half, ~first_half):
         positions = choose(predictions[:, chosen_on], truth[chosen_on])
         averages[~chosen_on] = average_predictions(predictions[:, ~chosen_on], positions)
-    return rmse_px(averages, truth)
+    return averages
+
+
+def honest_rmse_px(
+    predictions: Array, truth: Array, groups: npt.NDArray[np.int64], choose: Choose
+) -> float | None:
+    """RMSE of the `honest_average`; the errors of both halves are pooled."""
+    averages = honest_average(predictions, truth, groups, choose)
+    return None if averages is None else rmse_px(averages, truth)
 
 
 def selection_report(

@@ -1,15 +1,16 @@
-"""The story of fkd, top to bottom: data, train, status, select, submit, score; one short function a verb.
+"""The story of fkd, top to bottom: data, train, status, select, submit, score, compare.
 
-What needs Keras is imported where it is used, so that the other verbs answer at once.
+One short function a verb. What needs Keras is imported where it is used, so that the others answer at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from rich.console import Console
 
 from fkd.data.faces import FaceData
@@ -22,7 +23,8 @@ from fkd.interrupt import InterruptedTrainingError, StopRequest
 from fkd.progress import Progress
 from fkd.provenance import provenance
 from fkd.report.faces import faces_png
-from fkd.report.tables import estimates_table, score_table, selection_table, status_table
+from fkd.report.readme import replace_part
+from fkd.report.tables import estimates_table, markdown_table, score_table, selection_table, status_table
 from fkd.specialists import finished_members, make_splits, read_split
 from fkd.spot import watch_ec2
 from fkd.status import run_status
@@ -69,8 +71,9 @@ class Request:
         """Where runs stand on this machine."""
         return DEFAULT_STORE if self.store_url else Path(self.store)
 
-    def resolve(self, data_name: str) -> tuple[Experiment, Run]:
-        """The experiment, and where its run on this data set stands or will stand."""
+    def resolve(self) -> tuple[Experiment, Run]:
+        """The experiment, and where its run on the data set stands or will stand."""
+        data_name = name_data(self.data)
         usual = "quick" if data_name == "synthetic" else "ensemble"
         experiment = load_experiment(self.experiment or usual, self.settings)
         return experiment, Run(self.store_folder / f"{experiment.name}-{data_name}")
@@ -91,11 +94,15 @@ def train(
     ec2_notice: bool = False,
 ) -> None:
     """Train all members of all specialists, going on where a former call stopped."""
-    faces = _load_data(request, console)
-    experiment, run = request.resolve(faces.name)
+    experiment, run = request.resolve()
+    faces = load_data(request.data, console.print, experiment.schema_points)
     if fresh:
         _move_aside(request, run, console)
     with _remote_store(request, run, console) as remote:
+        if not run.experiment.exists():
+            from fkd.models.build import try_network
+
+            try_network(experiment.network)  # before anything is written
         open_run(run, experiment, provenance(faces))
         splits = make_splits(run, experiment, faces)
         if remote:
@@ -114,9 +121,8 @@ def train(
             f"{run.path}: training {len(unfinished)} of {len(experiment.members)} members on {device}"
         )
         images_per_epoch = {specialist: len(split.training) for specialist, split in splits.items()}
-        progress = Progress(
-            run_status(run, experiment), images_per_epoch, experiment.training.max_epochs, console
-        )
+        max_epochs = {name: experiment.training.epochs_at_most(n) for name, n in images_per_epoch.items()}
+        progress = Progress(run_status(run, experiment), images_per_epoch, max_epochs, console)
         with progress.shown(), watch_ec2(stop, progress.say) if ec2_notice else nullcontext():
             train_members(run, experiment, faces.training, splits, progress, stop, remote, tensorboard)
 
@@ -124,7 +130,7 @@ def train(
 def status(request: Request, console: Console) -> None:
     """Show where the members stand; of every run in the store if no experiment is named."""
     if request.experiment:
-        runs = [request.resolve(name_data(request.data))[1]]
+        runs = [request.resolve()[1]]
     else:
         runs = [Run(file.parent) for file in sorted(request.store_folder.glob("*/experiment.yaml"))]
     if not runs:
@@ -137,13 +143,17 @@ def status(request: Request, console: Console) -> None:
 
 def select(request: Request, console: Console) -> None:
     """Choose the members that validate well; reads saved predictions and loads no network."""
-    _select(request, _load_data(request, console), console)
+    _select(request, console)
 
 
 def submit(request: Request, console: Console) -> None:
     """Select, average the chosen on the test images, write the CSV; score it where labels are known."""
-    faces = _load_data(request, console)
-    run, experiment, reports = _select(request, faces, console)
+    run, experiment, faces, reports = _select(request, console)
+    if faces.lookup.empty:
+        raise UserError(
+            f"{faces.name}: expected a lookup table of values to submit, received a data set without one; "
+            "fkd select says how the members validate"
+        )
 
     from fkd.device import require_visible_gpu
     from fkd.predict import predict_ensemble
@@ -174,11 +184,33 @@ def score_files(submission: Path, solution: Path, console: Console) -> None:
     console.print(score_table(score(read_submission(submission), read_solution(solution), features)))
 
 
-def _load_data(request: Request, console: Console) -> FaceData:
-    """The data, once the experiment, where one is named, is known to be right."""
-    if request.experiment:
-        load_experiment(request.experiment, request.settings)
-    return load_data(request.data, console.print)
+def compare(
+    file: Path, store: Path, console: Console, stop: StopRequest | None, only: Sequence[str] = ()
+) -> None:
+    """Systems side by side, from stored runs; where `stop` is given, those not finished are trained first.
+
+    only: experiments to train, none for all. The tables go into README.md and results/ beside the file.
+    """
+    from fkd.comparison import compare_table, load_comparison
+
+    comparison = load_comparison(file)
+    tables = {}
+    for table in comparison.tables:
+        settings = {row: (*comparison.budget, *row.settings) for row in table.rows}
+        requests = {row: Request(row.experiment, table.data, settings[row], str(store)) for row in table.rows}
+        for request in dict.fromkeys(requests.values()):
+            if stop and (not only or request.experiment in only):
+                train(request, console, stop)
+        runs = {row: request.resolve() for row, request in requests.items()}
+        schema = runs[table.rows[0]][0].schema_points
+        tables[table.title] = compare_table(table, runs, load_data(table.data, console.print, schema))
+    part = "".join(f"\n### {title}\n\n{markdown_table(table)}" for title, table in tables.items()) + "\n"
+    readme, results = file.with_name("README.md"), file.with_name("results") / "comparison.csv"
+    atomic_write_bytes(readme, replace_part(readme, "make compare", part).encode())
+    results.parent.mkdir(exist_ok=True)
+    together = pd.concat(tables, names=["table", None]).reset_index("table")
+    atomic_write_bytes(results, together.to_csv(index=False, lineterminator="\n").encode())
+    console.print(f"{part}{readme}, {results}: written")
 
 
 def _move_aside(request: Request, run: Run, console: Console) -> None:
@@ -193,14 +225,14 @@ def _move_aside(request: Request, run: Run, console: Console) -> None:
     console.print(f"{run.path}: the former run, moved aside to {move_aside(run)}")
 
 
-def _select(
-    request: Request, faces: FaceData, console: Console
-) -> tuple[Run, Experiment, list[SelectionReport]]:
-    """The run, its experiment with the selection asked for now, and every specialist's choice."""
-    asked_for, run = request.resolve(faces.name)
+def _select(request: Request, console: Console) -> tuple[Run, Experiment, FaceData, list[SelectionReport]]:
+    """The run, its experiment with what may be asked for now, the data, and every specialist's choice."""
+    asked_for, run = request.resolve()
+    faces = load_data(request.data, console.print, asked_for.schema_points)
     with _remote_store(request, run, console) as remote:
         _bring_together(run, run.read_experiment(), remote)
-    experiment = run.read_experiment().model_copy(update={"selection": asked_for.selection})
+    asked_now = {"selection": asked_for.selection, "prediction": asked_for.prediction}
+    experiment = run.read_experiment().model_copy(update=asked_now)
     reports = [
         _select_members(run, experiment, specialist, faces, console) for specialist in experiment.specialists
     ]
@@ -208,7 +240,7 @@ def _select(
         console.print(selection_table(report))
     console.print(estimates_table(reports))
     atomic_write_json(run.selection, [asdict(report) for report in reports])
-    return run, experiment, reports
+    return run, experiment, faces, reports
 
 
 def _select_members(

@@ -4,11 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 from command_line import REPOSITORY, fkd, read_results
+from labelled_photos import write_dlib, write_imm
 
 
 @pytest.mark.usefixtures("workplace")
@@ -35,6 +39,65 @@ def test_from_files_to_a_scored_submission(tiny_experiment: Path, faces_folder: 
 
 
 @pytest.mark.usefixtures("workplace")
+def test_a_detector_gives_another_csv_and_keeps_the_former(tiny_experiment: Path, faces_folder: Path):
+    options = (tiny_experiment, "--data", faces_folder, "--set", "training.max_epochs=1")
+    fkd("train", *options)
+    fkd("submit", *options)
+    assert "submission-1.csv: the former submission, kept" in fkd("submit", *options, "--detector", "haar")
+    run = Path("models_store/tiny-faces")
+    plain, haar = (pd.read_csv(run / f"{name}.csv") for name in ("submission-1", "submission"))
+    assert plain["RowId"].tolist() == haar["RowId"].tolist()
+    assert "submission-1.csv" not in fkd("submit", *options, "--detector", "haar"), "nothing has changed"
+
+
+OTHER_DATA = """
+keypoint_schema: {schema}
+network: {{convolutions: [{{filters: 2, kernel: 5, pool: 8}}]}}
+training: {{max_epochs: 1}}
+augmentation: {{flip: {{probability: 0.5}}}}
+specialists: {{some: {{keypoints: {points}, members: 1}}}}
+selection: {{policy: best}}
+"""
+
+
+@pytest.mark.usefixtures("workplace")
+@pytest.mark.parametrize(
+    ("write", "schema", "points"),
+    [
+        (write_imm, "imm73", "[nose_tip]"),
+        (write_dlib, "ibug68", "all"),
+        (write_imm, "[chin, nose_tip]", "all"),
+    ],
+)
+def test_photos_with_other_points(write: Callable[[Path], Path], schema: str, points: str):
+    folder = write(Path("photos"))
+    for number, photo in enumerate(sorted(folder.rglob("*.png"))):
+        noise = np.random.default_rng(number).integers(0, 256, cv2.imread(str(photo)).shape, np.uint8)
+        assert cv2.imwrite(str(photo), noise)
+    Path("other.yaml").write_text(OTHER_DATA.format(schema=schema, points=points))
+    options = ("other.yaml", "--data", folder)
+    assert "some/00: done" in fkd("train", *options)
+    assert "best single" in fkd("select", *options)
+    error = fkd("submit", *options, status=1).splitlines()
+    assert error == [
+        "fkd: photos: expected a lookup table of values to submit, received a data set without one; "
+        "fkd select says how the members validate"
+    ]
+
+
+@pytest.mark.usefixtures("workplace")
+def test_points_that_the_data_do_not_hold_are_refused(tiny_experiment: Path, faces_folder: Path):
+    other = "keypoint_schema=imm73", "specialists={all: {keypoints: all, members: 1}}"
+    settings = [word for setting in other for word in ("--set", setting)]
+    for folder, words in ((write_imm(Path("photos")), []), (faces_folder, settings)):
+        error = fkd("train", tiny_experiment, "--data", folder, *words, status=1)
+        assert len(error.splitlines()) == 1, error
+        assert "imm73" in error
+        assert "kaggle15" in error
+    assert not Path("models_store").exists()
+
+
+@pytest.mark.usefixtures("workplace")
 def test_jax_trains_too(tiny_experiment: Path, faces_folder: Path, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("jax", reason="JAX is not installed")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
@@ -43,12 +106,32 @@ def test_jax_trains_too(tiny_experiment: Path, faces_folder: Path, monkeypatch: 
     assert "submission.csv" in fkd("submit", *options)
 
 
+DEEP = "network.convolutions=[{filters: 1, kernel: 90}, {filters: 1, kernel: 8}]"
+PRETRAINED = "network={kind: resnet, depth: 50, weights: weights.h5}"
+
+
 @pytest.mark.usefixtures("workplace")
 def test_a_users_mistake_is_one_line_and_status_1(tiny_experiment: Path, faces_folder: Path):
     cases = {
         ("data", "--data", "nowhere"): "nowhere",
         ("train", "nought", "--data", faces_folder): "no such experiment file",
         ("train", tiny_experiment, "--data", faces_folder, "--set", "sed=1"): "sed",
+        (
+            "train",
+            tiny_experiment,
+            "--data",
+            faces_folder,
+            "--set",
+            DEEP,
+        ): "convolution 2 leaves a feature map",
+        (
+            "train",
+            tiny_experiment,
+            "--data",
+            faces_folder,
+            "--set",
+            PRETRAINED,
+        ): "weights.h5, which does not exist",
         ("submit", tiny_experiment, "--data", faces_folder): "no such run",
         ("score", "a.csv", "b.csv"): "a.csv",
     }
@@ -82,6 +165,6 @@ def test_help_imports_neither_keras_nor_the_data_libraries():
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
-    for verb in ("data", "train", "status", "select", "submit", "score"):
+    for verb in ("data", "train", "status", "select", "submit", "score", "compare"):
         assert f" {verb} " in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"

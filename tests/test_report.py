@@ -6,7 +6,13 @@ from rich.console import Console, RenderableType
 
 from fkd.ensemble import Estimate, MemberScore, SelectionReport
 from fkd.report.faces import faces_png
-from fkd.report.tables import estimates_table, score_table, selection_table, status_table
+from fkd.report.tables import (
+    estimates_table,
+    markdown_table,
+    score_table,
+    selection_table,
+    status_table,
+)
 from fkd.status import MemberStatus
 
 REPORT = SelectionReport(
@@ -75,3 +81,21 @@ def test_dots_stand_on_their_points():
     y, x = (np.indices(green.shape) * green).sum(axis=(1, 2)) / green.sum()
     # Enlarged twofold, the centre of pixel (20, 30) lies at (20 + 0.5) * 2 - 0.5.
     assert (x, y) == pytest.approx((40.5, 60.5), abs=0.15)
+
+
+def test_markdown():
+    table = pd.DataFrame(
+        {
+            "system": ["a", "b"],
+            "parameters": [11372062.0, None],
+            "epochs": ["5 + 14", None],
+            "RMSE": [2.5555, None],
+            "loss": [0.0012345, None],
+        }
+    )
+    assert markdown_table(table).splitlines() == [
+        "| system | parameters | epochs | RMSE | loss |",
+        "| --- | ---: | --- | ---: | ---: |",
+        "| a | 11,372,062 | 5 + 14 | 2.556 | 0.00123 |",
+        "| b | not run | not run | not run | not run |",
+    ]

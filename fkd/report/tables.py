@@ -68,6 +68,23 @@ def status_table(run_name: str, members: Sequence[MemberStatus]) -> Table:
     return table
 
 
+def markdown_table(table: pd.DataFrame) -> str:
+    """A table in Markdown; `not run` for what is not known."""
+    rule = ["---:" if pd.api.types.is_numeric_dtype(table[column]) else "---" for column in table]
+    lines = [list(table.columns), rule, *([_cell(value) for value in row] for row in table.to_numpy(object))]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cell(value: object) -> str:
+    if pd.isna(value):
+        return "not run"
+    if not isinstance(value, float):
+        return str(value)
+    if value.is_integer() or value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if value >= 0.1 else f"{value:.3g}"
+
+
 def _estimate(estimate: Estimate) -> str:
     honest = "too few groups" if estimate.honest_px is None else f"{estimate.honest_px:.3f}"
     return f"{honest} ({estimate.in_sample_px:.3f})"

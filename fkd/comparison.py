@@ -1,0 +1,196 @@
+"""Systems side by side: trained on one budget, scored on the same validation rows.
+
+A comparison is a YAML file: the budget that is put over every experiment, and tables of rows. Its figures
+come from stored runs alone; a run that is not finished leaves its row empty.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from fkd.data.faces import FaceData
+from fkd.ensemble import honest_average, rmse_px, select_members
+from fkd.errors import UserError
+from fkd.experiment import Experiment, Prediction, Selection
+from fkd.keypoints import IMAGE_SIZE_PX
+from fkd.models.build import build_model
+from fkd.predict import predict_ensemble
+from fkd.settings.base import Settings, read_settings, validated
+from fkd.specialists import read_split
+from fkd.store import Run, is_done
+
+Pixels = npt.NDArray[np.floating]
+Measure = Literal["rmse_px", "mae_px", "mae_sum", "loss", "validation_loss"]
+
+_HEADINGS: dict[Measure, str] = {
+    "rmse_px": "validation RMSE px",
+    "mae_px": "MAE px",
+    "mae_sum": "MAE sum",
+    "loss": "training loss",
+    "validation_loss": "validation loss",
+}
+_COSTS = ("networks", "parameters", "images/s", "epochs", "images seen by each")
+_POLICIES: dict[str, Literal["best", "all", "greedy"]] = {"best": "best", "all": "all", "chosen": "greedy"}
+
+
+class Row(Settings):
+    """One line of a table: a system, the experiment that trains it and how its members are used.
+
+    members: how they are put together; all are averaged where the row has a `prediction` of its own.
+    settings: put over the experiment beside the budget. published: its figures elsewhere.
+    """
+
+    system: str
+    experiment: str
+    members: Literal["best", "all", "chosen"] = "best"
+    prediction: Prediction = Prediction()
+    settings: tuple[str, ...] = ()
+    published: str = ""
+
+
+class Table(Settings):
+    """Systems that learn from the same data."""
+
+    title: str
+    data: str
+    measures: tuple[Measure, ...] = ("rmse_px",)
+    rows: tuple[Row, ...] = Field(min_length=1)
+
+
+class Comparison(Settings):
+    """What `fkd compare` trains and shows; `budget` is put over every experiment."""
+
+    budget: tuple[str, ...] = ()
+    tables: tuple[Table, ...]
+
+
+def load_comparison(path: Path) -> Comparison:
+    """Read a comparison file; raises UserError, naming the file and the setting, where it is wrong."""
+    return validated(Comparison, read_settings(path), str(path))
+
+
+def compare_table(table: Table, runs: Mapping[Row, tuple[Experiment, Run]], faces: FaceData) -> pd.DataFrame:
+    """A table's figures, one line a row in its order; empty cells where the run is not finished.
+
+    All are scored on the rows that validate in every finished run: nobody trained on them. Raises UserError
+    where there are none.
+    """
+    finished = {row: run for row, run in runs.items() if _is_finished(*run)}
+    rows = _common_validation_rows(list(finished.values()))
+    if finished and not len(rows):
+        raise UserError(
+            f"{table.title}: expected faces that validate in all of its runs, received none; "
+            "give its experiments the same seed and validation_fraction"
+        )
+    lines = []
+    for row in table.rows:
+        line: dict[str, Any] = {"system": row.system}
+        if row in finished:
+            line |= _costs(*finished[row])
+            measures = _measure(row, *finished[row], faces, rows)
+            line |= {_HEADINGS[name]: measures[name] for name in table.measures}
+        lines.append(line | {"published": row.published, "command": f"fkd compare --train {row.experiment}"})
+    columns = ["system", *_COSTS, *(_HEADINGS[name] for name in table.measures), "published", "command"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def _is_finished(experiment: Experiment, run: Run) -> bool:
+    return all(is_done(run.member(*member)) for member in experiment.members)
+
+
+def _common_validation_rows(runs: Sequence[tuple[Experiment, Run]]) -> npt.NDArray[np.int64]:
+    splits = [
+        read_split(run, specialist) for experiment, run in runs for specialist in experiment.specialists
+    ]
+    return (
+        reduce(np.intersect1d, [split.validation for split in splits]) if splits else np.array([], np.int64)
+    )
+
+
+def _costs(experiment: Experiment, run: Run) -> dict[str, Any]:
+    """What a system took; its speed is that of its fastest epoch, which other work disturbed least."""
+    histories = {member: _read_history(run, *member) for member in experiment.members}
+    parameters = [_parameters(experiment, specialist) for specialist, _ in histories]
+    epochs = {specialist: len(history) for (specialist, _), history in histories.items()}
+    speeds = [
+        max(record["images"] / record["training_seconds"] for record in history)
+        for history in histories.values()
+    ]
+    images = {sum(record["images"] for record in history) for history in histories.values()}
+    values = (
+        len(histories),
+        sum(parameters),
+        np.mean(speeds),
+        " + ".join(map(str, epochs.values())),
+        max(images),
+    )
+    return dict(zip(_COSTS, values, strict=True))
+
+
+def _measure(
+    row: Row, experiment: Experiment, run: Run, faces: FaceData, rows: npt.NDArray[np.int64]
+) -> dict[Measure, float]:
+    """All measures of a system on these rows of the training faces, over all points that it predicts."""
+    predictions, truth = [], []
+    for specialist, settings in experiment.specialists.items():
+        points = experiment.schema_points.indices(settings.keypoints)
+        truth.append(faces.training.keypoints[rows][:, points])
+        predictions.append(_predict(row, experiment, run, specialist, faces, rows, truth[-1]))
+    predicted_px, truth_px = np.concatenate(predictions, axis=1), np.concatenate(truth, axis=1)
+    errors_px = np.abs(predicted_px - truth_px)
+    histories = [_read_history(run, *member) for member in experiment.members]
+    best = [min(history, key=lambda record: record["validation_rmse_px"]) for history in histories]
+    return {
+        "rmse_px": rmse_px(predicted_px, truth_px),
+        "mae_px": float(np.nanmean(errors_px)),
+        # The other published definition: coordinates from 0 to 1, summed over the points of a face.
+        "mae_sum": float(np.nansum(errors_px, axis=(1, 2)).mean()) / IMAGE_SIZE_PX,
+        "loss": float(np.mean([record["loss"] for record in best])),
+        "validation_loss": float(np.mean([record["validation_loss"] for record in best])),
+    }
+
+
+def _predict(
+    row: Row,
+    experiment: Experiment,
+    run: Run,
+    specialist: str,
+    faces: FaceData,
+    rows: npt.NDArray[np.int64],
+    truth_px: Pixels,
+) -> Pixels:
+    """A specialist's predictions for these rows, chosen on other groups of faces than they predict."""
+    members = range(experiment.specialists[specialist].members)
+    if row.prediction != Prediction():
+        asked = experiment.model_copy(update={"prediction": row.prediction})
+        points = experiment.schema_points.indices(experiment.specialists[specialist].keypoints)
+        chosen = {specialist: list(members)}
+        return predict_ensemble(run, asked, chosen, faces.training.images[rows])[:, points]
+    split = read_split(run, specialist)
+    positions = np.searchsorted(split.validation, rows)
+    predictions = np.stack([np.load(run.member(specialist, index).validation) for index in members])
+    selection = Selection(policy=_POLICIES[row.members])
+
+    def choose(some: Pixels, labels: Pixels) -> list[int]:
+        return select_members(some, labels, selection, specialist, members)
+
+    common = predictions[:, positions]
+    honest = honest_average(common, truth_px, split.validation_groups[positions], choose)
+    return common[choose(common, truth_px)].mean(axis=0) if honest is None else honest
+
+
+def _parameters(experiment: Experiment, specialist: str) -> int:
+    points = len(experiment.schema_points.indices(experiment.specialists[specialist].keypoints))
+    return build_model(experiment.network, points, (0,)).count_params()
+
+
+def _read_history(run: Run, specialist: str, index: int) -> list[dict[str, float]]:
+    with run.member(specialist, index).history.open(newline="") as file:
+        return [{name: float(value) for name, value in record.items()} for record in csv.DictReader(file)]

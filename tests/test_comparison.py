@@ -1,0 +1,174 @@
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command_line import fkd
+
+from fkd.comparison import Comparison, Row, Table, compare_table, load_comparison
+from fkd.data.faces import FaceData, Faces
+from fkd.errors import UserError
+from fkd.experiment import Experiment, load_experiment
+from fkd.keypoints import KAGGLE15
+from fkd.store import Run, sha256
+
+ROWS = 6
+TRUTH_PX = np.random.default_rng(0).uniform(20, 80, (ROWS, 15, 2)).astype(np.float32)
+NETWORK = "network: {input_normalisation: none, convolutions: [{filters: 2, kernel: 3, pool: 8}]}"
+CONVOLUTION = (3 * 3 + 1) * 2
+
+
+@pytest.fixture
+def data() -> FaceData:
+    images = np.zeros((ROWS, 96, 96), np.uint8)
+    training = Faces(images, TRUTH_PX, np.arange(ROWS))
+    nobody = training.take(np.array([], np.int64))
+    return FaceData("faces", "c" * 64, KAGGLE15.names, training, nobody, None, pd.DataFrame(), None)
+
+
+def _finish(run: Run, specialist: str, index: int, rows: list[int], points: str, error_px: float) -> None:
+    """A trained member whose validation predictions stand `error_px` to the right and below the truth."""
+    folder = run.member(specialist, index)
+    folder.path.mkdir(parents=True)
+    split = {"training": [0], "validation": rows, "validation_groups": rows}
+    run.split(specialist).write_text(json.dumps(split))
+    np.save(folder.validation, TRUTH_PX[rows][:, KAGGLE15.indices(points)] + np.float32(error_px))
+    folder.history.write_text(
+        "epoch,images,loss,validation_loss,validation_rmse_px,training_seconds\n"
+        f"1,10,0.5,0.75,{error_px + 1},2.0\n2,10,0.25,0.5,{error_px},1.0\n"
+    )
+    folder.done.write_text(json.dumps({"files": {folder.validation.name: sha256(folder.validation)}}))
+
+
+def _experiment(folder: Path, name: str, specialists: str) -> Experiment:
+    path = folder / f"{name}.yaml"
+    path.write_text(f"{NETWORK}\nspecialists: {specialists}\n")
+    return load_experiment(str(path))
+
+
+def _row(**settings: object) -> Row:
+    return Row(system="system", experiment="any", **settings)
+
+
+def test_systems_are_scored_on_the_rows_that_validate_in_all_of_them(tmp_path: Path, data: FaceData):
+    whole = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 1}}")
+    parts = _experiment(
+        tmp_path, "parts", "{four: {keypoints: four, members: 1}, eleven: {keypoints: eleven, members: 1}}"
+    )
+    runs = {_row(): (whole, Run(tmp_path / "a")), _row(published="1.5"): (parts, Run(tmp_path / "b"))}
+    _finish(runs[_row()][1], "all", 0, [1, 2, 3, 4], "all", 3.0)
+    far = np.load(tmp_path / "a/all/00/validation.npy")
+    far[0] += 50  # row 1 validates in the first run only and does not count
+    np.save(tmp_path / "a/all/00/validation.npy", far)
+    done = {"files": {"validation.npy": sha256(tmp_path / "a/all/00/validation.npy")}}
+    (tmp_path / "a/all/00/done.json").write_text(json.dumps(done))
+    _finish(runs[_row(published="1.5")][1], "four", 0, [2, 3, 4, 5], "four", 1.0)
+    _finish(runs[_row(published="1.5")][1], "eleven", 0, [2, 3, 4], "eleven", 2.0)
+    table = Table(
+        title="t",
+        data="d",
+        measures=("rmse_px", "mae_px", "mae_sum", "loss", "validation_loss"),
+        rows=tuple(runs),
+    )
+    lines = compare_table(table, runs, data)
+    assert lines["validation RMSE px"].tolist() == pytest.approx(
+        [3, math.sqrt((4 * 1 + 11 * 4) / 15)], rel=1e-5
+    )
+    assert lines["MAE px"].tolist() == pytest.approx([3, (4 * 1 + 11 * 2) / 15], rel=1e-5)
+    assert lines["MAE sum"].tolist() == pytest.approx([15 * 2 * 3 / 96, 2 * (4 + 22) / 96], rel=1e-5)
+    assert lines["training loss"].tolist() == [0.25, 0.25]  # of the best epoch
+    assert lines["validation loss"].tolist() == [0.5, 0.5]
+    assert lines["networks"].tolist() == [1, 2]
+    output = 2 + 1  # two pooled features and a bias for every value
+    assert lines["parameters"].tolist() == [CONVOLUTION + 30 * output, 2 * CONVOLUTION + 30 * output]
+    assert lines["images/s"].tolist() == [10, 10]  # of the fastest epoch
+    assert lines["epochs"].tolist() == ["2", "2 + 2"]
+    assert lines["images seen by each"].tolist() == [20, 20]
+    assert lines["published"].tolist() == ["", "1.5"]
+
+
+def test_members_are_chosen_or_averaged(tmp_path: Path, data: FaceData):
+    experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 2}}")
+    run = Run(tmp_path / "run")
+    for index, error_px in enumerate((1.0, -2.0)):
+        _finish(run, "all", index, [1, 2, 3, 4], "all", error_px)
+    rows = [_row(members=members) for members in ("best", "all", "chosen")]
+    lines = compare_table(Table(title="t", data="d", rows=rows), dict.fromkeys(rows, (experiment, run)), data)
+    # +1 alone; the mean of +1 and -2; two of +1 and one of -2.
+    assert lines["validation RMSE px"].tolist() == pytest.approx([1, 0.5, 0], abs=1e-5)
+
+
+def test_a_run_that_is_not_finished_leaves_its_row_empty(tmp_path: Path, data: FaceData):
+    experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 1}}")
+    runs = {_row(): (experiment, Run(tmp_path / "a")), _row(published="x"): (experiment, Run(tmp_path / "b"))}
+    _finish(runs[_row()][1], "all", 0, [1, 2], "all", 3.0)
+    lines = compare_table(Table(title="t", data="d", rows=tuple(runs)), runs, data)
+    assert lines["validation RMSE px"].isna().tolist() == [False, True]
+
+
+def test_runs_without_a_common_row_are_refused(tmp_path: Path, data: FaceData):
+    experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 1}}")
+    runs = {_row(): (experiment, Run(tmp_path / "a")), _row(published="x"): (experiment, Run(tmp_path / "b"))}
+    for (_, run), rows in zip(runs.values(), ([1, 2], [3, 4]), strict=True):
+        _finish(run, "all", 0, rows, "all", 3.0)
+    with pytest.raises(UserError, match="t: expected faces that validate in all of its runs"):
+        compare_table(Table(title="t", data="d", rows=tuple(runs)), runs, data)
+
+
+def test_the_comparison_of_the_repository_names_experiments_that_load(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+):
+    monkeypatch.chdir(request.config.rootpath)
+    comparison = load_comparison(Path("experiments/comparison.yaml"))
+    for table in comparison.tables:
+        schemas = {
+            load_experiment(row.experiment, (*comparison.budget, *row.settings)).keypoint_schema
+            for row in table.rows
+        }
+        assert len(schemas) == 1, table.title
+
+
+def test_a_wrong_comparison_is_one_clear_line(tmp_path: Path):
+    file = tmp_path / "comparison.yaml"
+    file.write_text("tables: [{title: t, data: d, rows: [{system: s, experiment: e, detector: haar}]}]")
+    with pytest.raises(UserError, match=r"tables\.0\.rows\.0\.detector: there is no such setting"):
+        load_comparison(file)
+    with pytest.raises(UserError, match=r"nought\.yaml: expected a YAML file, found none"):
+        load_comparison(tmp_path / "nought.yaml")
+    assert Comparison(tables=()).budget == ()
+
+
+COMPARISON = """
+budget: [training.max_images=16]
+tables:
+  - title: Faces
+    data: {data}
+    rows:
+      - {{system: all averaged, experiment: {experiment}, members: all}}
+      - {{system: inside the face, experiment: {experiment}, members: all, prediction: {{detector: haar}}}}
+      - {{system: another, experiment: {experiment}, settings: [training.optimizer.name=adam, name=other]}}
+"""
+
+
+@pytest.mark.usefixtures("workplace")
+def test_from_nothing_to_a_table(tiny_experiment: Path, faces_folder: Path):
+    file = Path("comparison.yaml")
+    file.write_text(COMPARISON.format(data=faces_folder, experiment=tiny_experiment))
+    marks = ["<!-- begin: written by make compare -->", "<!-- end: written by make compare -->"]
+    Path("README.md").write_text("\n".join(["before", *marks, "after", ""]))
+    assert "| another | not run |" in fkd("compare", "--file", file)
+    trained = fkd("compare", "--file", file, "--train", tiny_experiment)
+    assert "tiny-faces: training 3 of 3 members" in trained
+    assert "other-faces: training 3 of 3 members" in trained
+    assert "training" not in fkd("compare", "--file", file).partition("###")[0]
+    text = Path("README.md").read_text()
+    assert text.startswith(f"before\n{marks[0]}\n")
+    assert text.endswith(f"{marks[1]}\nafter\n")
+    assert len(re.findall(r"^\| (all averaged|inside the face|another) \| \d", text, re.M)) == 3
+    assert "not run" not in text
+    results = pd.read_csv("results/comparison.csv")
+    assert (results["validation RMSE px"] > 0).all()
+    assert results["images seen by each"].tolist() == [16, 16, 16]

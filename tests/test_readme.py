@@ -1,0 +1,23 @@
+from pathlib import Path
+
+import pytest
+
+from fkd.errors import UserError
+from fkd.report.readme import replace_part
+
+TEXT = "above\n<!-- begin: written by it -->\nold\n<!-- end: written by it -->\nbelow\n"
+
+
+def test_only_the_part_between_the_marks_changes(tmp_path: Path):
+    path = tmp_path / "README.md"
+    path.write_text(TEXT)
+    assert replace_part(path, "it", "new\n") == TEXT.replace("old", "new")
+
+
+@pytest.mark.parametrize("text", [None, "no marks\n", "<!-- begin: written by it -->\n"])
+def test_missing_marks_are_said(tmp_path: Path, text: str | None):
+    path = tmp_path / "README.md"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=r"README\.md: expected the lines <!-- begin: written by it -->"):
+        replace_part(path, "it", "new\n")
