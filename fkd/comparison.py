@@ -24,7 +24,7 @@ from fkd.models.build import build_model
 from fkd.predict import predict_ensemble
 from fkd.settings.base import Settings, read_settings, validated
 from fkd.specialists import read_split
-from fkd.store import Run, is_done
+from fkd.store import Run, is_done, trained_otherwise
 
 Pixels = npt.NDArray[np.floating]
 Measure = Literal["rmse_px", "mae_px", "mae_sum", "loss", "validation_loss"]
@@ -83,12 +83,7 @@ def compare_table(table: Table, runs: Mapping[Row, tuple[Experiment, Run]], face
     where there are none.
     """
     finished = {row: run for row, run in runs.items() if _is_finished(*run)}
-    rows = _common_validation_rows(list(finished.values()))
-    if finished and not len(rows):
-        raise UserError(
-            f"{table.title}: expected faces that validate in all of its runs, received none; "
-            "give its experiments the same seed and validation_fraction"
-        )
+    rows = _common_validation_rows(table.title, list(finished.values()))
     lines = []
     for row in table.rows:
         line: dict[str, Any] = {"system": row.system}
@@ -102,16 +97,25 @@ def compare_table(table: Table, runs: Mapping[Row, tuple[Experiment, Run]], face
 
 
 def _is_finished(experiment: Experiment, run: Run) -> bool:
+    """Whether all members are trained, on this budget and no other."""
+    if not run.experiment.exists() or trained_otherwise(run.read_experiment(), experiment):
+        return False
     return all(is_done(run.member(*member)) for member in experiment.members)
 
 
-def _common_validation_rows(runs: Sequence[tuple[Experiment, Run]]) -> npt.NDArray[np.int64]:
+def _common_validation_rows(title: str, runs: Sequence[tuple[Experiment, Run]]) -> npt.NDArray[np.int64]:
     splits = [
-        read_split(run, specialist) for experiment, run in runs for specialist in experiment.specialists
+        read_split(run, specialist).validation
+        for experiment, run in runs
+        for specialist in experiment.specialists
     ]
-    return (
-        reduce(np.intersect1d, [split.validation for split in splits]) if splits else np.array([], np.int64)
-    )
+    common = reduce(np.intersect1d, splits) if splits else np.array([], np.int64)
+    if runs and not len(common):
+        raise UserError(
+            f"{title}: expected faces that validate in all of its runs, received none; "
+            "give its experiments the same seed and validation_fraction"
+        )
+    return common
 
 
 def _costs(experiment: Experiment, run: Run) -> dict[str, Any]:

@@ -171,11 +171,7 @@ def refuse_other_run(
     place: str, former: Experiment, former_checksum: str, experiment: Experiment, checksum: str
 ) -> None:
     """Raise UserError, listing the differences, unless `place` may go on with this experiment and data."""
-    changes = [
-        change
-        for change in differences(former, experiment)
-        if not any(free in change.partition(": ")[0] for free in _FREE_TO_CHANGE)
-    ]
+    changes = trained_otherwise(former, experiment)
     if former_checksum != checksum:
         changes.append(f"data: {former_checksum[:12]} -> {checksum[:12]}")
     if changes:
@@ -184,6 +180,15 @@ def refuse_other_run(
             "put them back, copy the experiment file to a new name, or move the former run aside "
             "with --fresh (make: FRESH=1)"
         )
+
+
+def trained_otherwise(former: Experiment, experiment: Experiment) -> list[str]:
+    """The differences between two experiments that make their members different, as words."""
+    return [
+        change
+        for change in differences(former, experiment)
+        if not any(free in change.partition(": ")[0] for free in _FREE_TO_CHANGE)
+    ]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from fkd.data.faces import FaceData, Faces
 from fkd.errors import UserError
 from fkd.experiment import Experiment, load_experiment
 from fkd.keypoints import KAGGLE15
-from fkd.store import Run, sha256
+from fkd.store import Run, open_run, sha256
 
 ROWS = 6
 TRUTH_PX = np.random.default_rng(0).uniform(20, 80, (ROWS, 15, 2)).astype(np.float32)
@@ -49,6 +49,11 @@ def _experiment(folder: Path, name: str, specialists: str) -> Experiment:
     return load_experiment(str(path))
 
 
+def _open(path: Path, experiment: Experiment) -> Run:
+    open_run(Run(path), experiment, {"data_checksum": "c"})
+    return Run(path)
+
+
 def _row(**settings: object) -> Row:
     return Row(system="system", experiment="any", **settings)
 
@@ -58,7 +63,10 @@ def test_systems_are_scored_on_the_rows_that_validate_in_all_of_them(tmp_path: P
     parts = _experiment(
         tmp_path, "parts", "{four: {keypoints: four, members: 1}, eleven: {keypoints: eleven, members: 1}}"
     )
-    runs = {_row(): (whole, Run(tmp_path / "a")), _row(published="1.5"): (parts, Run(tmp_path / "b"))}
+    runs = {
+        _row(): (whole, _open(tmp_path / "a", whole)),
+        _row(published="1.5"): (parts, _open(tmp_path / "b", parts)),
+    }
     _finish(runs[_row()][1], "all", 0, [1, 2, 3, 4], "all", 3.0)
     far = np.load(tmp_path / "a/all/00/validation.npy")
     far[0] += 50  # row 1 validates in the first run only and does not count
@@ -92,7 +100,7 @@ def test_systems_are_scored_on_the_rows_that_validate_in_all_of_them(tmp_path: P
 
 def test_members_are_chosen_or_averaged(tmp_path: Path, data: FaceData):
     experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 2}}")
-    run = Run(tmp_path / "run")
+    run = _open(tmp_path / "run", experiment)
     for index, error_px in enumerate((1.0, -2.0)):
         _finish(run, "all", index, [1, 2, 3, 4], "all", error_px)
     rows = [_row(members=members) for members in ("best", "all", "chosen")]
@@ -103,15 +111,28 @@ def test_members_are_chosen_or_averaged(tmp_path: Path, data: FaceData):
 
 def test_a_run_that_is_not_finished_leaves_its_row_empty(tmp_path: Path, data: FaceData):
     experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 1}}")
-    runs = {_row(): (experiment, Run(tmp_path / "a")), _row(published="x"): (experiment, Run(tmp_path / "b"))}
-    _finish(runs[_row()][1], "all", 0, [1, 2], "all", 3.0)
+    a, b = (_open(tmp_path / name, experiment) for name in "ab")
+    runs = {_row(): (experiment, a), _row(published="x"): (experiment, b)}
+    _finish(a, "all", 0, [1, 2], "all", 3.0)
     lines = compare_table(Table(title="t", data="d", rows=tuple(runs)), runs, data)
     assert lines["validation RMSE px"].isna().tolist() == [False, True]
 
 
+def test_a_run_of_another_budget_leaves_its_row_empty(tmp_path: Path, data: FaceData):
+    experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 1}}")
+    run = _open(tmp_path / "a", experiment)
+    _finish(run, "all", 0, [1, 2], "all", 3.0)
+    shorter = load_experiment(str(tmp_path / "whole.yaml"), ["training.max_images=5"])
+    table = Table(title="t", data="d", rows=(_row(),))
+    for asked_for, empty in ((experiment, False), (shorter, True)):
+        lines = compare_table(table, {_row(): (asked_for, run)}, data)
+        assert lines["validation RMSE px"].isna().tolist() == [empty]
+
+
 def test_runs_without_a_common_row_are_refused(tmp_path: Path, data: FaceData):
     experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 1}}")
-    runs = {_row(): (experiment, Run(tmp_path / "a")), _row(published="x"): (experiment, Run(tmp_path / "b"))}
+    a, b = (_open(tmp_path / name, experiment) for name in "ab")
+    runs = {_row(): (experiment, a), _row(published="x"): (experiment, b)}
     for (_, run), rows in zip(runs.values(), ([1, 2], [3, 4]), strict=True):
         _finish(run, "all", 0, rows, "all", 3.0)
     with pytest.raises(UserError, match="t: expected faces that validate in all of its runs"):
