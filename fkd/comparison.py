@@ -131,7 +131,7 @@ def _costs(experiment: Experiment, run: Run) -> dict[str, Any]:
     values = (
         len(histories),
         sum(parameters),
-        np.mean(speeds),
+        round(float(np.mean(speeds))),
         " + ".join(map(str, epochs.values())),
         max(images),
     )

@@ -200,7 +200,10 @@ def compare(
         requests = {row: Request(row.experiment, table.data, settings[row], str(store)) for row in table.rows}
         for request in dict.fromkeys(requests.values()):
             if stop and (not only or request.experiment in only):
-                train(request, console, stop)
+                try:
+                    train(request, console, stop)
+                except UserError as error:
+                    console.print(f"{request.experiment}: {error}; its rows stay empty")
         runs = {row: request.resolve() for row, request in requests.items()}
         schema = runs[table.rows[0]][0].schema_points
         tables[table.title] = compare_table(table, runs, load_data(table.data, console.print, schema))

@@ -89,7 +89,7 @@ def test_markdown():
             "system": ["a", "b"],
             "parameters": [11372062.0, None],
             "epochs": ["5 + 14", None],
-            "RMSE": [2.5555, None],
+            "RMSE": [2.5557, None],
             "loss": [0.0012345, None],
         }
     )

@@ -78,9 +78,9 @@ def markdown_table(table: pd.DataFrame) -> str:
 def _cell(value: object) -> str:
     if pd.isna(value):
         return "not run"
-    if not isinstance(value, float):
+    if not isinstance(value, int | float):
         return str(value)
-    if value.is_integer() or value >= 100:
+    if float(value).is_integer():
         return f"{value:,.0f}"
     return f"{value:.3f}" if value >= 0.1 else f"{value:.3g}"
 

@@ -45,5 +45,6 @@ def validated(section: type[Section], settings: dict[str, Any], origin: str) -> 
         setting = (
             ".".join(str(part) for part in first["loc"] if part not in _TAGS) or section.__name__.lower()
         )
-        problem = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+        unknown = first["type"] == "extra_forbidden"
+        problem = "there is no such setting" if unknown else first["msg"].removeprefix("Value error, ")
         raise UserError(f"{origin}: {setting}: {problem}; received {first['input']!r:.80}") from error
