@@ -1,8 +1,8 @@
 """Everything that a training run needs to go on exactly, in one atomic file.
 
-The file is an .npz without pickles: the network's variables (seed generators included), the optimiser's,
-the running metrics', the best weights so far, the counters and history as JSON text, and a checksum over
-all of it. The state before it is kept.
+The file is an .npz without pickles: the network's variables (seed generators included), the optimiser's, the
+best weights so far, the counters and history as JSON text, and a checksum over all of it. The state before
+it is kept.
 """
 
 import hashlib
@@ -30,7 +30,8 @@ class TrainingState:
     """Where the training of a member stands, besides its variables.
 
     epoch and best_epoch count finished epochs, so 0 means none; batch counts the finished batches of the
-    epoch in hand, epoch_seconds and epoch_images what it took so far. history holds one record an epoch.
+    epoch in hand, epoch_seconds and epoch_images what it took so far, epoch_sums the loss and the metrics
+    summed over these images (Keras forgets them with every batch). history holds one record an epoch.
     best_weights are the network's weights after best_epoch. saving_seconds is the time spent on writing
     states.
     """
@@ -41,9 +42,14 @@ class TrainingState:
     best_rmse_px: float = math.inf
     epoch_seconds: float = 0.0
     epoch_images: int = 0
+    epoch_sums: dict[str, float] = field(default_factory=dict)
     saving_seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     best_weights: list[npt.NDArray[Any]] = field(default_factory=list)
+
+    def epoch_mean(self, name: str) -> float:
+        """The mean of the loss or of a metric over the images of the epoch in hand."""
+        return self.epoch_sums[name] / self.epoch_images
 
 
 def save_state(folder: MemberFolder, model: keras.Model, state: TrainingState) -> None:
@@ -120,11 +126,7 @@ def _read(path: Path) -> tuple[Arrays, TrainingState]:
 
 
 def _variables(model: keras.Model) -> dict[str, list[keras.Variable]]:
-    return {
-        "model": model.variables,
-        "optimizer": model.optimizer.variables,
-        "metrics": model.metrics_variables,
-    }
+    return {"model": model.variables, "optimizer": model.optimizer.variables}
 
 
 def _checksum(arrays: Arrays) -> str:

@@ -138,20 +138,19 @@ class MemberTraining:
         return plateau
 
     def _train_batch(self, stream: Iterator[Batch]) -> None:
-        started_s = time.monotonic()
-        if self._state.batch == 0:
-            self._model.reset_metrics()
+        state, started_s = self._state, time.monotonic()
         images, targets = next(stream)
-        loss = float(self._model.train_on_batch(images, targets, return_dict=True)["loss"])
-        self._state.batch += 1
-        self._state.epoch_images += len(images)
-        self._state.epoch_seconds += time.monotonic() - started_s
-        self._progress.batch(self._state.batch, len(self._batches), loss, len(images))
+        for name, value in self._model.train_on_batch(images, targets, return_dict=True).items():
+            state.epoch_sums[name] = state.epoch_sums.get(name, 0.0) + float(value) * len(images)
+        state.batch += 1
+        state.epoch_images += len(images)
+        state.epoch_seconds += time.monotonic() - started_s
+        self._progress.batch(state.batch, len(self._batches), state.epoch_mean("loss"), len(images))
 
     def _validate(self) -> None:
         """End the epoch: measure it, keep the weights if they are the best, record it."""
         state, started_s = self._state, time.monotonic()
-        means = {name: float(value) for name, value in self._model.get_metrics_result().items()}
+        loss = state.epoch_mean("loss")
         predictions_px, validation_loss = self._predict_validation()
         validation_rmse_px = rmse_px(predictions_px, self._truth_px)
         state.epoch, state.batch = state.epoch + 1, 0
@@ -162,20 +161,20 @@ class MemberTraining:
             "epoch": state.epoch,
             "images": state.epoch_images,
             "learning_rate": float(self._model.optimizer.learning_rate),
-            "loss": means["loss"],
+            "loss": loss,
             "validation_loss": validation_loss,
-            "rmse_px": math.sqrt(means["squared_error"]) * HALF_WIDTH_PX,
+            "rmse_px": math.sqrt(state.epoch_mean("squared_error")) * HALF_WIDTH_PX,
             "validation_rmse_px": validation_rmse_px,
             "training_seconds": round(state.epoch_seconds, 3),
             "seconds": round(state.epoch_seconds + time.monotonic() - started_s, 3),
         }
         state.history.append(record)
-        state.epoch_seconds, state.epoch_images = 0.0, 0
+        state.epoch_seconds, state.epoch_images, state.epoch_sums = 0.0, 0, {}
         if self._plateau:
             self._plateau.on_epoch_end(state.epoch, dict(record))
         if self._tensorboard:
             _log_to_tensorboard(self._folder, state)
-        self._progress.epoch(means["loss"], validation_rmse_px, state.best_rmse_px, state.best_epoch)
+        self._progress.epoch(loss, validation_rmse_px, state.best_rmse_px, state.best_epoch)
 
     def _predict_validation(self) -> tuple[npt.NDArray[np.float32], float]:
         """Pixel predictions for the validation rows, shape (rows, points, 2), and their mean loss."""
@@ -242,7 +241,7 @@ def _trace(model: keras.Model, batches: Batches) -> None:
     TensorFlow traces the second shape it meets for all shapes, and that trace rounds otherwise: which batch
     comes first after a resume must not matter.
     """
-    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    variables = [*model.variables, *model.optimizer.variables]
     initial = [keras.ops.convert_to_numpy(variable) for variable in variables]
     for index in (0, len(batches) - 1):
         model.train_on_batch(*batches(0, index))
