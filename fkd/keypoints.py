@@ -147,6 +147,12 @@ IMM73 = Schema("imm73", _IMM73_NAMES, {"all": _IMM73_NAMES})
 SCHEMAS = {schema.name: schema for schema in (KAGGLE15, IBUG68, IMM73)}
 
 
+def schema_of(names: tuple[str, ...]) -> Schema:
+    """The known schema of exactly these points, else a listed one."""
+    known = (schema for schema in SCHEMAS.values() if schema.names == names)
+    return next(known, None) or listed_schema(names)
+
+
 def to_unit(pixels: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """Pixel coordinates as network targets: the frame's edges become -1 and 1, NaN stays NaN."""
     return ((pixels - CENTRE_PX) / HALF_WIDTH_PX).astype(np.float32)

@@ -5,7 +5,7 @@ models_store/<experiment>-<data set>/
   <specialist>/split.json
   <specialist>/<member>/{state.npz, state.previous.npz, history.csv, lock.txt,
                          best.weights.h5, validation.npy, done.json}
-  selection.json, submission.csv, predictions.png
+  selection.json, submission.csv, predictions.png, report.html
 """
 
 import hashlib
@@ -118,6 +118,11 @@ class Run:
     def predictions_figure(self) -> Path:
         """Test faces with predicted points."""
         return self.path / "predictions.png"
+
+    @property
+    def report(self) -> Path:
+        """Figures of the data, the training and the chosen members, as one page."""
+        return self.path / "report.html"
 
     def split(self, specialist: str) -> Path:
         """Row ids of training and validation, the same for every member."""

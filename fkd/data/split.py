@@ -46,6 +46,18 @@ def group_faces(
     return first_of_component[component_of_face].astype(np.int64)
 
 
+def near_duplicates(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Pairs of faces that a perceptual hash tells apart by at most NEAR_DUPLICATE_BITS, the most alike first.
+
+    images: shape (faces, height, width). Returns rows (first, second), first < second, shape (pairs, 2).
+    """
+    hashes = _perceptual_hashes(images)
+    first, second = _near_duplicates(hashes)
+    pairs = np.column_stack([first, second])[first < second].astype(np.int64)
+    equal_bits = np.einsum("ij,ij->i", hashes[pairs[:, 0]], hashes[pairs[:, 1]])
+    return pairs[np.argsort(-equal_bits, kind="stable")]
+
+
 def split_rows(
     groups: npt.NDArray[np.int64],
     row_ids: npt.NDArray[np.int64],

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from fkd.data.faces import FaceData
-from fkd.keypoints import CENTRE_PX, HALF_WIDTH_PX, SCHEMAS, listed_schema
+from fkd.keypoints import CENTRE_PX, HALF_WIDTH_PX, schema_of
 
 
 def summarise(data: FaceData) -> list[str]:
@@ -26,8 +26,7 @@ def summarise(data: FaceData) -> list[str]:
 def _labels(data: FaceData) -> list[str]:
     """How many faces have all points of each subset, and each point; nothing more where all have all."""
     labelled = np.all(np.isfinite(data.training.keypoints), axis=2)
-    schemas = [schema for schema in SCHEMAS.values() if schema.names == data.point_names]
-    schema = schemas[0] if schemas else listed_schema(data.point_names)
+    schema = schema_of(data.point_names)
     lines = [
         f"  {labelled[:, schema.indices(subset)].all(axis=1).sum():,} training faces have all {len(names)} "
         f"points of '{subset}'"
