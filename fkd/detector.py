@@ -33,7 +33,7 @@ def find_faces(images: npt.NDArray[np.uint8]) -> Boxes:
 
     Raises UserError if this OpenCV has no readable cascade.
     """
-    cascade = _load_cascade()
+    cascade = load_cascade()
     boxes = np.tile(np.array(WHOLE_IMAGE, np.int64), (len(images), 1))
     for box, image in zip(boxes, images, strict=True):
         found = cascade.detectMultiScale(image, scaleFactor=SCALE_FACTOR, minNeighbors=MIN_NEIGHBOURS)
@@ -59,7 +59,8 @@ def from_crops(points_px: npt.NDArray[np.floating], boxes: Boxes) -> npt.NDArray
     return corners_px + (points_px + 0.5) * (sides_px / IMAGE_SIZE_PX) - 0.5
 
 
-def _load_cascade() -> "cv2.CascadeClassifier":  # quoted, because OpenCV 5 has no such class
+def load_cascade() -> "cv2.CascadeClassifier":  # quoted, because OpenCV 5 has no such class
+    """OpenCV's finder of frontal faces; raises UserError if this OpenCV has no readable cascade."""
     try:
         file = Path(cv2.data.haarcascades) / CASCADE  # type: ignore[attr-defined]
         if file.is_file() and not (cascade := cv2.CascadeClassifier(str(file))).empty():
@@ -68,5 +69,6 @@ def _load_cascade() -> "cv2.CascadeClassifier":  # quoted, because OpenCV 5 has 
         pass
     raise UserError(
         f"Expected OpenCV with its {CASCADE}, received OpenCV {cv2.__version__} without a readable one; "
-        "run pip install --force-reinstall 'opencv-python-headless>=4.13,<5' or set prediction.detector=none."
+        "run pip install --force-reinstall 'opencv-python-headless>=4.13,<5' or do without it: "
+        "set prediction.detector=none, or give fkd predict a --yunet model."
     )

@@ -142,7 +142,7 @@ def test_an_unreadable_cascade_is_one_line(damage: str, tmp_path: Path, monkeypa
 
 def test_an_opencv_without_cascades_is_one_line(monkeypatch) -> None:
     monkeypatch.delattr(cv2, "CascadeClassifier")  # as OpenCV 5 is
-    with pytest.raises(UserError, match="or set prediction"):
+    with pytest.raises(UserError, match="or do without it: set prediction"):
         find_faces(BLANK[np.newaxis])
 
 

@@ -1,0 +1,185 @@
+"""Photos of all kinds become what a viewer shows; drawings show every point."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from fkd.errors import UserError
+from fkd.photos import draw_points, encode_picture, read_photo
+
+# Red, green / blue, white; grey values by ITU-R 601: 76, 150 / 29, 255.
+COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)
+GREYS = np.array([[76, 150], [29, 255]], np.uint8)
+
+
+def one_line(path: Path) -> str:
+    """The message of the error that reading raises."""
+    with pytest.raises(UserError) as raised:
+        read_photo(path)
+    assert "\n" not in str(raised.value)
+    assert str(path) in str(raised.value)
+    return str(raised.value)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG file that says how large it is and holds no pixels."""
+    size = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", size) + png_chunk(b"IDAT", b"")
+
+
+def png_chunk(name: bytes, content: bytes) -> bytes:
+    """Length, name, content and checksum."""
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "bmp", "tiff"])
+def test_colours_and_their_greys(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"photo.{suffix}"
+    Image.fromarray(COLOURS).save(path, lossless=True)
+    photo = read_photo(path)
+    np.testing.assert_array_equal(photo.rgb, COLOURS)
+    np.testing.assert_array_equal(photo.grey, GREYS)
+
+
+@pytest.mark.parametrize(("mode", "grey"), [("L", GREYS), ("1", [[0, 255], [0, 255]])])
+def test_a_grey_picture(tmp_path: Path, mode: str, grey: npt.NDArray[np.uint8]) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(GREYS).convert(mode, dither=Image.Dither.NONE).save(path)
+    photo = read_photo(path)
+    np.testing.assert_array_equal(photo.grey, grey)
+    np.testing.assert_array_equal(photo.rgb[..., 1], grey)
+
+
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    alpha = np.array([[255, 0], [255, 0]], np.uint8)
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.dstack([COLOURS, alpha])).save(path)
+    expected = COLOURS.copy()
+    expected[:, 1] = 255
+    np.testing.assert_array_equal(read_photo(path).rgb, expected)
+
+
+@pytest.mark.parametrize("channels", ["grey", "colour", "alpha"])
+def test_16_bits_become_8(tmp_path: Path, channels: str) -> None:
+    path = tmp_path / "photo.png"
+    greys = GREYS.astype(np.uint16) * 257
+    alpha = np.full((2, 2), 65535, np.uint16)
+    colours = COLOURS[..., ::-1].astype(np.uint16) * 257  # OpenCV writes BGR
+    cv2.imwrite(str(path), {"grey": greys, "colour": colours, "alpha": np.dstack([colours, alpha])}[channels])
+    np.testing.assert_array_equal(read_photo(path).grey, GREYS)
+
+
+def test_a_palette_with_a_transparent_colour(tmp_path: Path) -> None:
+    path = tmp_path / "photo.gif"
+    picture = Image.new("P", (2, 1))
+    picture.putpalette([255, 0, 0, 0, 0, 255])
+    picture.putpixel((1, 0), 1)
+    picture.save(path, transparency=1)
+    np.testing.assert_array_equal(read_photo(path).rgb, [[[255, 0, 0], [255, 255, 255]]])
+
+
+# What turns the stored picture into the displayed one, by the EXIF standard's numbers.
+TURNS = {
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: a.T,
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).T,
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_photos_are_turned_as_displayed(tmp_path: Path, orientation: int) -> None:
+    stored = np.array([[10, 60, 110], [160, 210, 250]], np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "photo.png"
+    Image.fromarray(stored).save(path, exif=exif)
+    np.testing.assert_array_equal(read_photo(path).grey, TURNS[orientation](stored))
+
+
+def test_damaged_files_are_one_line(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80), np.uint8)).save(whole)
+    content = whole.read_bytes()
+    damages = {"empty": b"", "text": b"no picture at all", "cut": content[:1000], "header": png_header(9, 9)}
+    for name, damage in damages.items():
+        path = tmp_path / f"{name}.jpg"
+        path.write_bytes(damage)
+        assert "expected a whole picture" in one_line(path)
+    assert "no such file" in one_line(tmp_path / "absent.jpg")
+    assert "no such file" in one_line(tmp_path)  # a folder
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "tiff", "gif", "webp", "bmp"])
+def test_a_file_cut_anywhere_is_read_or_refused(tmp_path: Path, kind: str) -> None:
+    whole = tmp_path / f"whole.{kind}"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)).save(whole)
+    content, path = whole.read_bytes(), tmp_path / f"cut.{kind}"
+    refused = 0
+    for length in range(0, len(content), max(1, len(content) // 60)):
+        path.write_bytes(content[:length])
+        try:
+            assert read_photo(path).grey.shape == (16, 16)
+        except UserError:
+            refused += 1
+    assert refused >= 10
+
+
+@pytest.mark.parametrize("size", [(8000, 5001), (40_000_001, 1), (30000, 30000), (2**31 - 1, 2**31 - 1)])
+def test_more_than_40_megapixels_are_refused_before_decoding(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "huge.png"
+    path.write_bytes(png_header(*size))  # that has no pixels to decode
+    assert "at most 40 megapixels" in one_line(path)
+
+
+def test_40_megapixels_are_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    path.write_bytes(png_header(8000, 5000))
+    assert "expected a whole picture" in one_line(path)
+
+
+def test_floating_point_pictures_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "photo.tiff"
+    Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(path)
+    assert "expected a whole picture" in one_line(path)
+
+
+@pytest.mark.parametrize(("side", "scale"), [(20, 8), (160, 1), (640, 1)])
+@pytest.mark.parametrize("background", [0, 255])
+def test_points_are_seen_where_they_are(tmp_path: Path, side: int, scale: int, background: int) -> None:
+    # 160 pixels are the least width of a face's square in the drawing.
+    Image.new("L", (side + 10, side + 20), background).save(tmp_path / "photo.png")
+    photo = read_photo(tmp_path / "photo.png")
+    points = np.array([[side * 0.3, side * 0.4], [side * 0.6, side * 0.7], [np.nan, np.nan]])
+    picture = draw_points(photo, np.array([[5, 10, side]]), [points])
+    assert picture.shape == ((side + 20) * scale, (side + 10) * scale, 3)
+    green = (picture[..., 1] > 200) & (picture[..., 0] < 90) & (picture[..., 2] < 90)
+    count, _, _, centres = cv2.connectedComponentsWithStats(green.astype(np.uint8))
+    assert count == 3  # with the background
+    np.testing.assert_allclose(centres[1:], (points[:2] + 0.5) * scale - 0.5, atol=0.5)
+
+
+def test_drawing_changes_no_photo_and_needs_no_face(tmp_path: Path) -> None:
+    Image.fromarray(COLOURS).save(tmp_path / "photo.png")
+    photo = read_photo(tmp_path / "photo.png")
+    np.testing.assert_array_equal(draw_points(photo, np.empty((0, 3), int), []), COLOURS)
+    draw_points(photo, np.array([[-5, -5, 9]]), [np.zeros((1, 2))])
+    np.testing.assert_array_equal(photo.rgb, COLOURS)
+
+
+@pytest.mark.parametrize(("suffix", "tolerance"), [(".png", 0), (".jpg", 6)])
+def test_an_encoded_picture_is_the_picture(tmp_path: Path, suffix: str, tolerance: int) -> None:
+    picture = np.full((32, 32, 3), (200, 100, 50), np.uint8)
+    path = tmp_path / f"picture{suffix}"
+    path.write_bytes(encode_picture(picture, suffix))
+    np.testing.assert_allclose(read_photo(path).rgb, picture, atol=tolerance)
