@@ -25,7 +25,7 @@ SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train-ensemble submit data status select compare resnet test lint types chaos lock clean
+.PHONY: help train-ensemble submit data explore report status select compare onnx resnet test lint types chaos lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,12 @@ submit: .venv/run ## Select members, average them, write models_store/<run>/subm
 data: .venv/run ## Read, download or generate the data and say what is in it
 	$(FKD) data --data '$(DATA)'
 
+explore: .venv/run ## Write a page of the data, before any training
+	$(FKD) explore $(EXPERIMENT) --data '$(DATA)' $(SETTINGS)
+
+report: .venv/run ## Write the page of a run, finished or not
+	$(FKD) report $(RUN) $(SETTINGS)
+
 status: .venv/run ## Show where the members of a run, or of all runs, stand
 	$(FKD) status $(RUN)
 
@@ -51,6 +57,9 @@ select: .venv/run ## Choose members and say what the choice is worth
 
 compare: .venv/run ## The table of experiments/README.md from stored runs (TRAIN=1: train what is missing)
 	$(FKD) compare $(if $(TRAIN),--train) $(EXPERIMENT)
+
+onnx: .venv/run ## Install what the ONNX export needs
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-onnx.txt
 
 resnet: .venv/run ## Install what the ResNet experiments need
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-resnet.txt
@@ -72,6 +81,7 @@ lock: ## Renew the lock files from setup.cfg (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 setup.cfg -o requirements.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra gpu setup.cfg -o requirements-gpu.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra resnet setup.cfg -o requirements-resnet.txt
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra onnx setup.cfg -o requirements-onnx.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra test setup.cfg -o requirements-test.txt
 
 clean: ## Remove the virtual environment and caches; runs and data stay

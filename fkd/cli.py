@@ -30,6 +30,14 @@ class SpotNotice(StrEnum):
     EC2 = "ec2"
 
 
+class ModelFormat(StrEnum):
+    """Ways to write a model."""
+
+    KERAS = "keras"
+    SAVEDMODEL = "savedmodel"
+    ONNX = "onnx"
+
+
 class Detector(StrEnum):
     """How a face is found before its points are."""
 
@@ -64,6 +72,21 @@ def data(data: Data = "auto") -> None:
     from fkd import pipeline
 
     pipeline.data(_request(None, data, None, _STORE), _console())
+
+
+@app.command()
+def explore(
+    experiment: Annotated[str | None, typer.Argument(help="Show this experiment's augmentation too")] = None,
+    data: Data = "auto",
+    set_: Settings = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The page [default: explore-<data>.html]", show_default=False)
+    ] = None,
+) -> None:
+    """Write a page of the data: missing labels, faces, near-duplicates; needs no training."""
+    from fkd import pipeline
+
+    pipeline.explore(_request(experiment, data, set_, _STORE), _console(), output)
 
 
 @app.command()
@@ -127,6 +150,59 @@ def submit(
 
     settings = [*(set_ or ()), *([f"prediction.detector={detector}"] if detector else [])]
     pipeline.submit(_request(experiment, data, settings, store), _console())
+
+
+@app.command()
+def predict(
+    photos: Annotated[list[Path], typer.Argument(help="Photos: JPEG, PNG, WebP, BMP, TIFF or GIF")],
+    run: Annotated[
+        str | None, typer.Option(help="Name of a run in the store [default: the last selected]")
+    ] = None,
+    store: Annotated[Path, typer.Option("--store", help="Folder that keeps the runs")] = Path(_STORE),
+    output: Annotated[Path, typer.Option(help="Folder for the results")] = Path("photo-points"),
+    yunet: Annotated[
+        Path | None, typer.Option(metavar="MODEL.onnx", help="Find faces by this YuNet model, not by Haar")
+    ] = None,
+) -> None:
+    """Find the faces of photos and their points: NAME-points.jpg or .png, points.json, points.csv.
+
+    Photos without a face and photos that cannot be read are said, and the others go on; the status is 1 at
+    the end if any could not be read.
+    """
+    from fkd import pipeline
+
+    pipeline.predict(photos, run, store, output, yunet, _console())
+
+
+@app.command()
+def export(
+    to: Annotated[Path, typer.Option("--to", help="New folder for the model and its card")],
+    experiment: ExperimentName = None,
+    data: Data = "auto",
+    set_: Settings = None,
+    store: Store = _STORE,
+    format_: Annotated[
+        list[ModelFormat] | None, typer.Option("--format", help="May be given many times [default: keras]")
+    ] = None,
+) -> None:
+    """Write the chosen ensemble as one model that needs no fkd, with a model card."""
+    from fkd import pipeline
+
+    formats = format_ or [ModelFormat.KERAS]
+    pipeline.export(_request(experiment, data, set_, store), _console(), to, formats)
+
+
+@app.command()
+def report(
+    experiment: ExperimentName = None,
+    data: Data = "auto",
+    set_: Settings = None,
+    store: Store = _STORE,
+) -> None:
+    """Write a run's page of figures; an unfinished run gets the parts that exist."""
+    from fkd import pipeline
+
+    pipeline.report(_request(experiment, data, set_, store), _console())
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The story of fkd, top to bottom: data, train, status, select, submit, score, compare.
+"""The story of fkd, top to bottom: data, explore, train, status, select, submit, report, compare.
 
 One short function a verb. What needs Keras is imported where it is used, so that the others answer at once.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from rich.console import Console
 
@@ -20,6 +21,7 @@ from fkd.ensemble import SelectionReport, selection_report
 from fkd.errors import UserError
 from fkd.experiment import Experiment, load_experiment
 from fkd.interrupt import InterruptedTrainingError, StopRequest
+from fkd.keypoints import schema_of
 from fkd.progress import Progress
 from fkd.provenance import provenance
 from fkd.report.faces import faces_png
@@ -175,6 +177,7 @@ def submit(request: Request, console: Console) -> None:
             f"Score: {total_rmse_px(table, faces.solution):.3f} px RMSE against the hidden labels; "
             f"always answering the mean shape gives {total_rmse_px(mean_table, faces.solution):.3f} px"
         )
+    _write_report(run, faces, console, predictions)
 
 
 def score_files(submission: Path, solution: Path, console: Console) -> None:
@@ -182,6 +185,65 @@ def score_files(submission: Path, solution: Path, console: Console) -> None:
     lookup = solution.with_name("IdLookupTable.csv")
     features = read_features(lookup) if lookup.is_file() else None
     console.print(score_table(score(read_submission(submission), read_solution(solution), features)))
+
+
+def explore(request: Request, console: Console, path: Path | None) -> None:
+    """Write what the data look like, and what an experiment's random changes do to them, as a page."""
+    from fkd.report.data_figures import data_section  # loads matplotlib
+    from fkd.report.page import page_html
+
+    experiment = load_experiment(request.experiment, request.settings) if request.experiment else None
+    faces = load_data(request.data, console.print, experiment.schema_points if experiment else None)
+    sections = [data_section(faces, schema_of(faces.point_names))]
+    if experiment:
+        from fkd.report.augmentation_figures import augmentation_section  # loads albumentations
+
+        sections.append(augmentation_section(faces, experiment))
+    path = path or Path(f"explore-{faces.name}.html")
+    atomic_write_bytes(path, page_html(f"The faces of {faces.name}", sections).encode())
+    console.print(f"{path}: figures of the data; open it in a browser")
+
+
+def predict(
+    photos: Sequence[Path],
+    run_name: str | None,
+    store: Path,
+    output: Path,
+    yunet: Path | None,
+    console: Console,
+) -> None:
+    """Find the faces of whole photos and write their points: a picture each, one JSON and one CSV for all."""
+    from fkd.device import require_visible_gpu
+    from fkd.loaded_ensemble import find_run, load_ensemble
+    from fkd.photo_predictions import predict_photos
+
+    run = find_run(store, run_name)
+    require_visible_gpu()
+    unreadable = predict_photos(load_ensemble(run, console.print), photos, output, console.print, yunet)
+    console.print(f"{output / 'points.json'}, {output / 'points.csv'}: written")
+    if unreadable:
+        raise UserError(
+            f"{unreadable} of {len(photos)} photos could not be read, as said above; the others are done"
+        )
+
+
+def export(request: Request, console: Console, folder: Path, formats: Sequence[str]) -> None:
+    """Write the chosen ensemble as one model that needs no fkd, and a card, into a new folder."""
+    run, experiment, faces, reports = _select(request, console)
+
+    from fkd.device import require_visible_gpu
+    from fkd.export import export_ensemble
+
+    require_visible_gpu()
+    export_ensemble(run, experiment, reports, faces, folder, formats, console.print)
+
+
+def report(request: Request, console: Console) -> None:
+    """Write a run's page of figures; an unfinished run gets the parts that exist. Loads no network."""
+    asked_for, run = request.resolve()
+    with _remote_store(request, run, console) as remote:
+        _bring_together(run, run.read_experiment(), remote)
+    _write_report(run, load_data(request.data, console.print, asked_for.schema_points), console)
 
 
 def compare(
@@ -214,6 +276,25 @@ def compare(
     together = pd.concat(tables, names=["table", None]).reset_index("table")
     atomic_write_bytes(results, together.to_csv(index=False, lineterminator="\n").encode())
     console.print(f"{part}{readme}, {results}: written")
+
+
+def _write_report(
+    run: Run, faces: FaceData, console: Console, predictions_px: npt.NDArray[np.floating] | None = None
+) -> None:
+    from fkd.report.augmentation_figures import augmentation_section  # loads matplotlib, albumentations
+    from fkd.report.data_figures import data_section
+    from fkd.report.page import page_html
+    from fkd.report.run_record import read_run
+    from fkd.report.run_sections import report_sections
+
+    record = read_run(run, faces)
+    sections = [
+        data_section(faces, schema_of(faces.point_names)),
+        augmentation_section(faces, record.experiment),
+        *report_sections(record, faces, predictions_px),
+    ]
+    atomic_write_bytes(run.report, page_html(run.name, sections).encode())
+    console.print(f"{run.report}: the report; open it in a browser")
 
 
 def _move_aside(request: Request, run: Run, console: Console) -> None:

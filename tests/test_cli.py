@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import REPOSITORY, fkd, read_results
-from labelled_photos import write_dlib, write_imm
+from labelled_photos import write_dlib, write_imm, write_photo
 
 
 @pytest.mark.usefixtures("workplace")
@@ -33,9 +33,34 @@ def test_from_files_to_a_scored_submission(tiny_experiment: Path, faces_folder: 
     scores = fkd("score", run / "submission.csv", faces_folder / "solution.csv")
     for part in ("all", "Private", "nose_tip_x"):
         assert f" {part} " in scores
-    readable = {".npz", ".npy", ".h5", ".json", ".yaml", ".csv", ".txt", ".png"}
+    readable = {".npz", ".npy", ".h5", ".json", ".yaml", ".csv", ".txt", ".png", ".html"}
     assert {path.suffix for path in run.rglob("*") if path.is_file()} <= readable
     assert read_results(run), "NumPy and h5py read them without pickles"
+
+
+@pytest.mark.usefixtures("workplace")
+def test_what_a_trained_run_is_good_for(tiny_experiment: Path, faces_folder: Path):
+    options = (tiny_experiment, "--data", faces_folder)
+    fkd("train", *options, "--set", "training.max_epochs=1")
+    page = Path("models_store/tiny-faces/report.html")
+    assert "report.html: the report" in fkd("report", *options)
+    assert "fkd submit" in page.read_text(), "there are no predictions yet"
+    fkd("submit", *options)
+    assert "fkd submit" not in page.read_text(), "submit has written the report anew"
+    assert "ensemble.keras" in fkd("export", *options, "--to", "model")
+    assert {path.name for path in Path("model").iterdir()} == {"ensemble.keras", "README.md"}
+    Path("no-photo.jpg").write_text("no photo")
+    error = fkd("predict", write_photo(Path("photo.png"), 300, 200), "no-photo.jpg", status=1)
+    assert error == "fkd: 1 of 2 photos could not be read, as said above; the others are done\n"
+    assert Path("photo-points/points.json").exists()
+
+
+@pytest.mark.usefixtures("workplace")
+def test_the_data_can_be_looked_at_before_any_training(tiny_experiment: Path, faces_folder: Path):
+    assert "explore-faces.html" in fkd("explore", "--data", faces_folder)
+    fkd("explore", tiny_experiment, "--data", faces_folder, "--output", "page.html")
+    assert "Augmentation" not in Path("explore-faces.html").read_text()
+    assert "Augmentation" in Path("page.html").read_text()
 
 
 @pytest.mark.usefixtures("workplace")
@@ -165,6 +190,9 @@ def test_help_imports_neither_keras_nor_the_data_libraries():
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
-    for verb in ("data", "train", "status", "select", "submit", "score", "compare"):
+    for verb in (
+        *("data", "explore", "train", "status", "select", "submit", "report"),
+        *("predict", "export", "score", "compare"),
+    ):
         assert f" {verb} " in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
