@@ -25,7 +25,7 @@ SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train-ensemble submit data explore report status select compare onnx resnet test lint types chaos lock clean
+.PHONY: help train-ensemble submit data explore report status select compare demo onnx resnet test lint types chaos bench-report lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,10 @@ select: .venv/run ## Choose members and say what the choice is worth
 compare: .venv/run ## The table of experiments/README.md from stored runs (TRAIN=1: train what is missing)
 	$(FKD) compare $(if $(TRAIN),--train) $(EXPERIMENT)
 
+demo: .venv/run ## A page on this machine: drop a photo, see its points
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-demo.txt
+	$(FKD) demo
+
 onnx: .venv/run ## Install what the ONNX export needs
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-onnx.txt
 
@@ -77,11 +81,15 @@ types: .venv/test ## Check the types of the package
 chaos: .venv/test ## Kill a small training KILLS times and compare it with an undisturbed one
 	.venv/bin/python tests/chaos.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
+bench-report: .venv/test ## Time the report of 100 members with 300 epochs each
+	.venv/bin/python tests/bench_report.py --data $(if $(filter auto,$(DATA)),synthetic,'$(DATA)')
+
 lock: ## Renew the lock files from setup.cfg (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 setup.cfg -o requirements.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra gpu setup.cfg -o requirements-gpu.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra resnet setup.cfg -o requirements-resnet.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra onnx setup.cfg -o requirements-onnx.txt
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra demo setup.cfg -o requirements-demo.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra test setup.cfg -o requirements-test.txt
 
 clean: ## Remove the virtual environment and caches; runs and data stay

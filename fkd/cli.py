@@ -175,6 +175,23 @@ def predict(
 
 
 @app.command()
+def demo(
+    run: Annotated[
+        str | None, typer.Option(help="Name of a run in the store [default: the last selected]")
+    ] = None,
+    store: Annotated[Path, typer.Option("--store", help="Folder that keeps the runs")] = Path(_STORE),
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 shows the page to the network")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
+) -> None:
+    """Show a page: drop a photo or use the webcam, see the points of its faces; keeps nothing."""
+    from fkd import pipeline
+
+    pipeline.demo(store, run, host, port, _console())
+
+
+@app.command()
 def export(
     to: Annotated[Path, typer.Option("--to", help="New folder for the model and its card")],
     experiment: ExperimentName = None,

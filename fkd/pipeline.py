@@ -227,6 +227,15 @@ def predict(
         )
 
 
+def demo(store: Path, run_name: str | None, host: str, port: int, console: Console) -> None:
+    """Show the page on which photos are dropped until it is stopped; it keeps nothing."""
+    from fkd.demo import serve
+    from fkd.device import require_visible_gpu
+
+    require_visible_gpu()
+    serve(store, run_name, host, port, console.print)
+
+
 def export(request: Request, console: Console, folder: Path, formats: Sequence[str]) -> None:
     """Write the chosen ensemble as one model that needs no fkd, and a card, into a new folder."""
     run, experiment, faces, reports = _select(request, console)

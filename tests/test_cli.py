@@ -192,7 +192,7 @@ def test_help_imports_neither_keras_nor_the_data_libraries():
     )
     for verb in (
         *("data", "explore", "train", "status", "select", "submit", "report"),
-        *("predict", "export", "score", "compare"),
+        *("predict", "demo", "export", "score", "compare"),
     ):
         assert f" {verb} " in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
