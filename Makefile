@@ -81,7 +81,7 @@ types: .venv/test ## Check the types of the package
 chaos: .venv/test ## Kill a small training KILLS times and compare it with an undisturbed one
 	.venv/bin/python tests/chaos.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
-bench-report: .venv/test ## Time the report of 100 members with 300 epochs each
+bench-report: .venv/test ## Time the pages: 7,049 rows, and 100 members with 300 epochs each
 	.venv/bin/python tests/bench_report.py --data $(if $(filter auto,$(DATA)),synthetic,'$(DATA)')
 
 lock: ## Renew the lock files from setup.cfg (needs uv)

@@ -282,7 +282,7 @@ def compare(
     readme, results = file.with_name("README.md"), file.with_name("results") / "comparison.csv"
     atomic_write_bytes(readme, replace_part(readme, "make compare", part).encode())
     results.parent.mkdir(exist_ok=True)
-    together = pd.concat(tables, names=["table", None]).reset_index("table")
+    together = pd.concat(tables, names=["table", None]).reset_index("table").convert_dtypes()
     atomic_write_bytes(results, together.to_csv(index=False, lineterminator="\n").encode())
     console.print(f"{part}{readme}, {results}: written")
 
