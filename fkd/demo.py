@@ -90,9 +90,7 @@ def build_page(store: Path, run: str | None) -> "gr.Blocks":
     try:
         import gradio as gr
     except ImportError as error:
-        raise UserError(
-            "fkd demo: expected the package gradio, received none; run make demo"
-        ) from error
+        raise UserError("fkd demo: expected the package gradio, received none; run make demo") from error
     first = find_run(store, run)
     runs = {_name(store, other): other for other in [first, *_runs_that_predict(store)]}
     load = lru_cache(_RUNS_IN_MEMORY)(_load)
