@@ -174,7 +174,7 @@ def _predict(
     members = range(experiment.specialists[specialist].members)
     if row.prediction != Prediction():
         asked = experiment.model_copy(update={"prediction": row.prediction})
-        points = experiment.schema_points.indices(experiment.specialists[specialist].keypoints)
+        points = experiment.point_indices(specialist)
         chosen = {specialist: list(members)}
         return predict_ensemble(run, asked, chosen, faces.training.images[rows])[:, points]
     split = read_split(run, specialist)
@@ -191,7 +191,7 @@ def _predict(
 
 
 def _parameters(experiment: Experiment, specialist: str) -> int:
-    points = len(experiment.schema_points.indices(experiment.specialists[specialist].keypoints))
+    points = len(experiment.point_indices(specialist))
     return build_model(experiment.network, points, (0,)).count_params()
 
 

@@ -4,7 +4,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -15,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.errors import UserError
+from fkd.face_finder import find_faces_in_photo
 from fkd.interrupt import stop_on_signals
 from fkd.keypoints import IMAGE_SIZE_PX
-from fkd.loaded_ensemble import Ensemble, find_run, load_ensemble, runs_in
-from fkd.photo_predictions import FacePoints, draw_faces, predict_photo
+from fkd.loaded_ensemble import Ensemble, find_run, load_ensemble
+from fkd.photo_predictions import FacePoints, draw_faces, predict_squares
 from fkd.photos import MAX_MEGAPIXELS, read_photo
 from fkd.specialists import finished_members
-from fkd.store import Run
+from fkd.store import Run, runs_in
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -149,31 +149,17 @@ def answer_photo(ensemble: Ensemble, path: Path) -> Answer:
         photo = read_photo(path)
     except UserError as error:
         raise UserError(str(error).replace(str(path), path.name)) from error
-    timed = _TimedEnsemble(**vars(ensemble))
     began_s = time.perf_counter()
-    faces = predict_photo(timed, photo)
-    both_s, predicting_s = time.perf_counter() - began_s, sum(timed.predictions_s)
+    squares = find_faces_in_photo(photo.grey)
+    found_s = time.perf_counter()
+    faces = predict_squares(ensemble, photo, squares)
+    predicted_s = time.perf_counter()
     rows = _rows(faces, ensemble.experiment.schema_points.names)
     return (
         _shrunk(draw_faces(photo, faces)),
-        _sentence(ensemble, faces, both_s - predicting_s, predicting_s),
+        _sentence(ensemble, faces, found_s - began_s, predicted_s - found_s),
         rows,
     )
-
-
-@dataclass(frozen=True)
-class _TimedEnsemble(Ensemble):
-    """An ensemble that notes how long its predictions take, in seconds."""
-
-    predictions_s: list[float] = field(default_factory=list)
-
-    def predict(
-        self, faces: npt.NDArray[np.uint8]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        began_s = time.perf_counter()
-        predicted = super().predict(faces)
-        self.predictions_s.append(time.perf_counter() - began_s)
-        return predicted
 
 
 def _path_of_upload(payload: "ImageData | None") -> str | None:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import yaml
 from pydantic import Field, model_validator
 
@@ -112,6 +114,10 @@ class Experiment(Settings):
     def member_seed(self, specialist: str, index: int) -> tuple[int, int, int]:
         """Seed of a member: a function of the experiment's seed, the specialist's name and the index."""
         return self.seed, zlib.crc32(specialist.encode()), index
+
+    def point_indices(self, specialist: str) -> npt.NDArray[np.intp]:
+        """Indices in the schema of the points that a specialist predicts, shape (points,)."""
+        return self.schema_points.indices(self.specialists[specialist].keypoints)
 
     @property
     def schema_points(self) -> Schema:

@@ -104,12 +104,12 @@ def ensemble_model(run: Run, experiment: Experiment, chosen: Mapping[str, Sequen
     Input: (batch, 96, 96) grey values as uint8; output: (batch, points, 2) pixels, x and y of the predicted
     points in schema order.
     """
-    layers, network, schema = keras.layers, experiment.network, experiment.schema_points
+    layers, network = keras.layers, experiment.network
     images = keras.Input((IMAGE_SIZE_PX, IMAGE_SIZE_PX), dtype="uint8", name="images")
     greys = layers.Rescaling(1 / MAX_GREY)(layers.Reshape((IMAGE_SIZE_PX, IMAGE_SIZE_PX, 1))(images))
     averages, places = [], []
     for specialist, members in chosen.items():
-        places.append(schema.indices(experiment.specialists[specialist].keypoints))
+        places.append(experiment.point_indices(specialist))
         outputs = {}
         for index in sorted(set(members)):
             member = build_model(network, len(places[-1]), experiment.member_seed(specialist, index))
@@ -253,7 +253,7 @@ def _full_precision() -> Iterator[None]:
 def _predicted(experiment: Experiment, chosen: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
     """Whether the chosen specialists predict a point, shape (points of the schema,)."""
     schema = experiment.schema_points
-    indices = [schema.indices(experiment.specialists[specialist].keypoints) for specialist in chosen]
+    indices = [experiment.point_indices(specialist) for specialist in chosen]
     return np.isin(np.arange(len(schema.names)), np.concatenate(indices))
 
 
@@ -360,7 +360,7 @@ def _usage(written: Format) -> str:
 def _members(experiment: Experiment, reports: Sequence[SelectionReport]) -> str:
     lines = ["| specialist | points | members, weight | validation RMSE px |", "|---|---:|---|---:|"]
     for report in reports:
-        points = experiment.schema_points.indices(experiment.specialists[report.specialist].keypoints)
+        points = experiment.point_indices(report.specialist)
         weights = ", ".join(
             f"{member_name(report.specialist, index)} x{report.chosen.count(index)}"
             for index in sorted(set(report.chosen))

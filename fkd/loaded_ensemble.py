@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from fkd.errors import UserError
 from fkd.experiment import Experiment
-from fkd.keypoints import MAX_GREY, to_pixels
-from fkd.models.build import build_model, read_points
+from fkd.models.build import build_model
+from fkd.predict import predict_pixels
 from fkd.specialists import finished_members
-from fkd.store import Run, is_done, member_name
+from fkd.store import Run, is_done, member_name, runs_in
 
 # Few, because most photos show one face; one shape for every call, so that a network is traced once.
 _FACES_AT_ONCE = 8
@@ -51,7 +51,7 @@ class Ensemble:
         if not len(faces):
             return means, spreads
         for specialist, members in self.chosen.items():
-            points = schema.indices(self.experiment.specialists[specialist].keypoints)
+            points = self.experiment.point_indices(specialist)
             distinct = {index: self._predict_member(specialist, index, faces) for index in set(members)}
             by_member = np.stack([distinct[index] for index in members])
             means[:, points] = by_member.mean(axis=0)
@@ -64,15 +64,8 @@ class Ensemble:
         """A member's points in pixels, shape (n, points, 2)."""
         model, peaks = self.models[specialist], self.experiment.prediction.peaks
         model.set_weights(self.weights[specialist][index])
-        pixels = []
-        for start in range(0, len(faces), _FACES_AT_ONCE):
-            chunk = faces[start : start + _FACES_AT_ONCE]
-            batch = np.zeros((_FACES_AT_ONCE, *faces.shape[1:], 1), np.float32)
-            batch[: len(chunk), ..., 0] = np.divide(chunk, MAX_GREY, dtype=np.float32)
-            outputs = np.asarray(model.predict_on_batch(batch))[: len(chunk)]
-            unit = keras.ops.convert_to_numpy(read_points(self.experiment.network, outputs, peaks))
-            pixels.append(to_pixels(unit).reshape(len(chunk), -1, 2))
-        return np.concatenate(pixels).astype(np.float64)
+        pixels = predict_pixels(model, self.experiment.network, faces, peaks, _FACES_AT_ONCE)
+        return pixels.astype(np.float64)
 
 
 def load_ensemble(run: Run, say: Say) -> Ensemble:
@@ -86,7 +79,7 @@ def load_ensemble(run: Run, say: Say) -> Ensemble:
     models: dict[str, keras.Model] = {}
     weights: dict[str, dict[int, list[npt.NDArray[np.float32]]]] = {}
     for specialist, members in chosen.items():
-        points = experiment.schema_points.indices(experiment.specialists[specialist].keypoints)
+        points = experiment.point_indices(specialist)
         model = build_model(experiment.network, len(points), experiment.member_seed(specialist, 0))
         weights[specialist] = {}
         for index in dict.fromkeys(members):
@@ -121,11 +114,6 @@ def find_run(store: Path, name: str | None) -> Run:
             "make train-ensemble submit, or name another with --run"
         )
     return max(selected, key=lambda run: run.selection.stat().st_mtime)
-
-
-def runs_in(store: Path) -> list[Run]:
-    """The runs of a store, by name."""
-    return [Run(file.parent) for file in sorted(store.glob("*/experiment.yaml"))]
 
 
 def _chosen_members(run: Run, experiment: Experiment, say: Say) -> dict[str, list[int]]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fkd.data.importers import Square, cut_out
-from fkd.detector import from_crops
+from fkd.detector import Boxes, from_crops
 from fkd.errors import UserError
 from fkd.face_finder import find_faces_in_photo
 from fkd.keypoints import IMAGE_SIZE_PX
@@ -49,7 +49,11 @@ def predict_photo(ensemble: Ensemble, photo: Photo, yunet: Path | None = None) -
 
     yunet: a model file in the place of the Haar cascade. Raises UserError for a detector that cannot be read.
     """
-    squares = find_faces_in_photo(photo.grey, yunet)
+    return predict_squares(ensemble, photo, find_faces_in_photo(photo.grey, yunet))
+
+
+def predict_squares(ensemble: Ensemble, photo: Photo, squares: Boxes) -> list[FacePoints]:
+    """The points of the faces in these squares of a photo."""
     cuts = [cut_out(photo.grey, np.empty((0, 2)), Square(*square))[0] for square in squares.tolist()]
     faces = np.array(cuts, np.uint8).reshape(-1, IMAGE_SIZE_PX, IMAGE_SIZE_PX)
     points_px, spreads_px = ensemble.predict(faces)

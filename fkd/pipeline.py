@@ -30,7 +30,16 @@ from fkd.report.tables import estimates_table, markdown_table, score_table, sele
 from fkd.specialists import finished_members, make_splits, read_split
 from fkd.spot import watch_ec2
 from fkd.status import run_status
-from fkd.store import DEFAULT_STORE, Run, atomic_write_bytes, atomic_write_json, is_done, move_aside, open_run
+from fkd.store import (
+    DEFAULT_STORE,
+    Run,
+    atomic_write_bytes,
+    atomic_write_json,
+    is_done,
+    move_aside,
+    open_run,
+    runs_in,
+)
 from fkd.submission import (
     read_features,
     read_solution,
@@ -131,10 +140,7 @@ def train(
 
 def status(request: Request, console: Console) -> None:
     """Show where the members stand; of every run in the store if no experiment is named."""
-    if request.experiment:
-        runs = [request.resolve()[1]]
-    else:
-        runs = [Run(file.parent) for file in sorted(request.store_folder.glob("*/experiment.yaml"))]
+    runs = [request.resolve()[1]] if request.experiment else runs_in(request.store_folder)
     if not runs:
         console.print(
             f"{request.store_folder}: no runs yet; start one with make train-ensemble, or fkd train"
@@ -346,7 +352,7 @@ def _select_members(
     if not members:
         raise UserError(f"{run.path}: no finished member of {specialist}; go on with fkd train")
     split = read_split(run, specialist)
-    points = experiment.schema_points.indices(experiment.specialists[specialist].keypoints)
+    points = experiment.point_indices(specialist)
     truth = faces.training.keypoints[split.validation][:, points]
     predictions = np.stack([np.load(run.member(specialist, index).validation) for index in members])
     return selection_report(

@@ -22,10 +22,17 @@ Peaks = Literal["soft_argmax", "argmax"]
 
 
 def predict_pixels(
-    model: keras.Model, network: Network, images: npt.NDArray[np.uint8], peaks: Peaks = "soft_argmax"
+    model: keras.Model,
+    network: Network,
+    images: npt.NDArray[np.uint8],
+    peaks: Peaks = "soft_argmax",
+    batch: int = _BATCH,
 ) -> npt.NDArray[np.float32]:
-    """Predicted points of uint8 images (n, height, width) as pixels, shape (n, points, 2)."""
-    return np.concatenate([_pixels(network, outputs, peaks) for outputs in _outputs(model, images)])
+    """Predicted points of uint8 images (n, height, width) as pixels, shape (n, points, 2).
+
+    batch: so many images at once; fewer are filled up.
+    """
+    return np.concatenate([_pixels(network, outputs, peaks) for outputs in _outputs(model, images, batch)])
 
 
 def validate(
@@ -47,11 +54,13 @@ def validate(
     return np.concatenate(pixels), total_loss / len(images)
 
 
-def _outputs(model: keras.Model, images: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.float32]]:
+def _outputs(
+    model: keras.Model, images: npt.NDArray[np.uint8], size: int = _BATCH
+) -> Iterator[npt.NDArray[np.float32]]:
     """What the network says of the images, batch by batch."""
-    for start in range(0, len(images), _BATCH):
-        chunk = images[start : start + _BATCH]
-        batch = np.zeros((_BATCH, *images.shape[1:], 1), np.float32)
+    for start in range(0, len(images), size):
+        chunk = images[start : start + size]
+        batch = np.zeros((size, *images.shape[1:], 1), np.float32)
         batch[: len(chunk), ..., 0] = np.divide(chunk, MAX_GREY, dtype=np.float32)
         yield np.asarray(model.predict_on_batch(batch))[: len(chunk)]
 
@@ -81,7 +90,7 @@ def _predict_faces(
     schema, network = experiment.schema_points, experiment.network
     predictions = np.full((len(images), len(schema.names), 2), np.nan)
     for specialist, members in chosen.items():
-        points = schema.indices(experiment.specialists[specialist].keypoints)
+        points = experiment.point_indices(specialist)
         model = build_model(network, len(points), experiment.member_seed(specialist, 0))
         distinct = sorted(set(members))
         by_member = []

@@ -144,6 +144,11 @@ class Run:
         return str(json.loads(self.provenance.read_text())["data_checksum"])
 
 
+def runs_in(store: Path) -> list[Run]:
+    """The runs of a store, by name."""
+    return [Run(file.parent) for file in sorted(store.glob("*/experiment.yaml"))]
+
+
 def member_name(specialist: str, index: int) -> str:
     """`<specialist>/<index>`, a member's name in the store and in all that is said."""
     return f"{specialist}/{index:02d}"

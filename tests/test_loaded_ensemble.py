@@ -11,10 +11,10 @@ import pytest
 from fkd.errors import UserError
 from fkd.experiment import Experiment, load_experiment
 from fkd.keypoints import KAGGLE15
-from fkd.loaded_ensemble import find_run, load_ensemble, runs_in
+from fkd.loaded_ensemble import find_run, load_ensemble
 from fkd.models.build import build_model
 from fkd.predict import predict_ensemble
-from fkd.store import MemberFolder, Run, atomic_write_json, open_run, sha256
+from fkd.store import MemberFolder, Run, atomic_write_json, open_run, runs_in, sha256
 
 FACES = np.random.default_rng(0).integers(0, 256, (11, 96, 96), np.uint8)  # more than go at once
 
