@@ -100,6 +100,9 @@ def train(
     spot_notice: Annotated[
         SpotNotice | None, typer.Option("--spot-notice", help="Ask this cloud for its two minutes' notice")
     ] = None,
+    at_once: Annotated[
+        int, typer.Option(min=1, help="Train so many members in one step; worth it on a GPU")
+    ] = 1,
 ) -> None:
     """Train every member of every specialist; go on where it stopped.
 
@@ -110,7 +113,13 @@ def train(
 
     with stop_on_signals() as stop:
         pipeline.train(
-            _request(experiment, data, set_, store), _console(), stop, fresh, tensorboard, bool(spot_notice)
+            _request(experiment, data, set_, store),
+            _console(),
+            stop,
+            fresh,
+            tensorboard,
+            bool(spot_notice),
+            at_once,
         )
 
 

@@ -133,8 +133,8 @@ def load_experiment(name_or_path: str, overrides: Sequence[str] = ()) -> Experim
     """Read an experiment file and apply overrides such as `specialists.four.members=4`.
 
     A bare name stands for `experiments/<name>.yaml`. A file that names another one as its `base` holds only
-    what it changes there. Raises UserError, naming the file and the setting, when a file is missing, is not
-    YAML, or holds an unknown key or an impossible value.
+    what it changes there, null for what it does without. Raises UserError, naming the file and the setting,
+    when a file is missing, is not YAML, or holds an unknown key or an impossible value.
     """
     path = Path(name_or_path)
     if path.suffix != ".yaml":
@@ -175,10 +175,11 @@ def _read_settings(path: Path, derived: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _merged(base: Any, changes: Any) -> Any:
-    """Changes put over a base, section by section; lists and values are replaced whole."""
+    """Changes put over a base, section by section; lists and values are replaced whole, null takes away."""
     if not isinstance(base, dict) or not isinstance(changes, dict):
         return changes
-    return base | {key: _merged(base.get(key), value) for key, value in changes.items()}
+    merged = base | {key: _merged(base.get(key), value) for key, value in changes.items()}
+    return {key: value for key, value in merged.items() if value is not None}
 
 
 def _experiments_at_hand() -> str:

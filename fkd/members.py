@@ -2,20 +2,23 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import keras
 
+from fkd.augment import Batch
+from fkd.batch_stream import member_batches
 from fkd.data.faces import Faces
 from fkd.experiment import Experiment
 from fkd.interrupt import InterruptedTrainingError, StopRequest
 from fkd.locks import lock_holder, member_lock
+from fkd.network_pool import NetworkPool
 from fkd.progress import Progress
 from fkd.remote import RemoteStore, RemoteUnreachableError
 from fkd.specialists import Split
 from fkd.store import MemberFolder, Run, damaged_files
-from fkd.train import MemberTask, MemberTraining
+from fkd.train import MemberTask, MemberTraining, Steps
 
 # How often to look whether a member that another process trains is done or given up.
 _LOOK_AGAIN_S = 5.0
@@ -30,28 +33,99 @@ def train_members(
     stop: StopRequest,
     remote: RemoteStore | None = None,
     tensorboard: bool = False,
+    at_once: int = 1,
 ) -> None:
     """Train until every member of the experiment is done, here or by another process or machine.
 
-    faces: all training faces; splits: their rows by specialist.
+    faces: all training faces; splits: their rows by specialist. at_once: so many members of a specialist are
+    trained in one step; they do not depend on it.
     Raises InterruptedTrainingError when a stop is asked for, and what MemberTraining raises.
     """
-    rows = {
-        name: (faces.take(split.training), faces.take(split.validation)) for name, split in splits.items()
+    waiting = _tasks(experiment, faces, splits)
+    pools = {
+        name: NetworkPool(experiment, name, images_per_epoch=len(split.training))
+        for name, split in splits.items()
     }
-    waiting = [MemberTask(experiment, name, index, *rows[name]) for name, index in experiment.members]
-    while waiting:
-        held_elsewhere = []
-        for task in waiting:
-            folder = run.member(task.specialist, task.index)
-            with _held(folder, progress, remote) as lost:
-                if lost is None or not _train_here(task, folder, progress, stop, lost, remote, tensorboard):
+
+    def train_here(task: MemberTask, held_elsewhere: list[MemberTask]) -> Steps:
+        folder = run.member(task.specialist, task.index)
+        with _held(folder, progress, remote) as lost:
+            if lost is None:
+                held_elsewhere.append(task)
+            elif _is_done(folder, progress):
+                progress.finish_elsewhere(task.name)
+            else:
+                training = MemberTraining(
+                    task,
+                    folder,
+                    pools[task.specialist],
+                    progress,
+                    why_stop=lambda: stop.reason or ("taken over" if lost.is_set() else None),
+                    on_saved=remote.push if remote else lambda folder: None,
+                    tensorboard=tensorboard,
+                )
+                try:
+                    yield from training.steps()
+                except InterruptedTrainingError:
+                    if stop.reason:
+                        raise
                     held_elsewhere.append(task)
+
+    while waiting:
+        held_elsewhere: list[MemberTask] = []
+        for group in _groups(waiting, at_once):
+            train_together(pools[group[0].specialist], [train_here(task, held_elsewhere) for task in group])
         if held_elsewhere == waiting:
             holders = (f"{task.name} by {_holder(run, task, remote)}" for task in waiting)
             progress.say_once(f"Waiting for members that others train: {', '.join(holders)}")
             _pause(stop)
         waiting = held_elsewhere
+
+
+def train_together(pool: NetworkPool, members: Iterable[Steps]) -> None:
+    """Train members of one specialist to their ends; a step trains all that are not there yet.
+
+    Raises what they raise; InterruptedTrainingError only after all have saved.
+    """
+    wanted: dict[Steps, tuple[keras.Model, Batch]] = {}
+    interruption = None
+    with ExitStack() as closed_at_the_end:
+        for member in members:
+            closed_at_the_end.enter_context(closing(member))
+            with suppress(StopIteration):
+                wanted[member] = next(member)
+        while wanted:
+            results = pool.train(*zip(*wanted.values(), strict=True))
+            for member, metrics in zip(list(wanted), results, strict=True):
+                try:
+                    wanted[member] = member.send(metrics)
+                except StopIteration:
+                    del wanted[member]
+                except InterruptedTrainingError as error:  # the others hear of it within a batch
+                    interruption = error
+                    del wanted[member]
+    if interruption:
+        raise interruption
+
+
+def _tasks(experiment: Experiment, faces: Faces, splits: Mapping[str, Split]) -> list[MemberTask]:
+    batches = {name: member_batches(experiment, name, faces.take(s.training)) for name, s in splits.items()}
+    validation = {name: faces.take(split.validation) for name, split in splits.items()}
+    return [
+        MemberTask(experiment, name, index, batches[name][index], validation[name])
+        for name, index in experiment.members
+    ]
+
+
+def _groups(tasks: Sequence[MemberTask], size: int) -> Iterator[list[MemberTask]]:
+    """Tasks of one specialist, so many at a time, in their order; fewer where no more are left."""
+    gathered: dict[str, list[MemberTask]] = {}
+    for task in tasks:
+        group = gathered.setdefault(task.specialist, [])
+        group.append(task)
+        if len(group) == size:
+            yield gathered.pop(task.specialist)
+    yield from gathered.values()
 
 
 @contextmanager
@@ -75,37 +149,6 @@ def _held(
             yield lease.lost
         finally:
             remote.release(folder)
-
-
-def _train_here(
-    task: MemberTask,
-    folder: MemberFolder,
-    progress: Progress,
-    stop: StopRequest,
-    lost: threading.Event,
-    remote: RemoteStore | None,
-    tensorboard: bool,
-) -> bool:
-    """Train a held member unless it is done; False if another machine takes it over meanwhile."""
-    if _is_done(folder, progress):
-        progress.finish_elsewhere(task.name)
-        return True
-    keras.utils.clear_session()
-    training = MemberTraining(
-        task,
-        folder,
-        progress,
-        why_stop=lambda: stop.reason or ("taken over" if lost.is_set() else None),
-        on_saved=remote.push if remote else lambda folder: None,
-        tensorboard=tensorboard,
-    )
-    try:
-        training.run()
-    except InterruptedTrainingError:
-        if stop.reason:
-            raise
-        return False
-    return True
 
 
 def _is_done(folder: MemberFolder, progress: Progress) -> bool:

@@ -103,6 +103,7 @@ def train(
     fresh: bool = False,
     tensorboard: bool = False,
     ec2_notice: bool = False,
+    at_once: int = 1,
 ) -> None:
     """Train all members of all specialists, going on where a former call stopped."""
     experiment, run = request.resolve()
@@ -135,7 +136,9 @@ def train(
         max_epochs = {name: experiment.training.epochs_at_most(n) for name, n in images_per_epoch.items()}
         progress = Progress(run_status(run, experiment), images_per_epoch, max_epochs, console)
         with progress.shown(), watch_ec2(stop, progress.say) if ec2_notice else nullcontext():
-            train_members(run, experiment, faces.training, splits, progress, stop, remote, tensorboard)
+            train_members(
+                run, experiment, faces.training, splits, progress, stop, remote, tensorboard, at_once
+            )
 
 
 def status(request: Request, console: Console) -> None:

@@ -12,8 +12,8 @@ from fkd.status import MemberStatus
 
 # In a log file a line every so often is enough; a member's first and last lines always appear.
 _PLAIN_INTERVAL_S = 10.0
-# Weight of the newest batch in the running speed.
-_SPEED_SMOOTHING = 0.05
+# What a batch counts for in the speed once the next one is trained.
+_SPEED_MEMORY = 0.95
 
 
 class Progress:
@@ -35,10 +35,10 @@ class Progress:
         self._max_epochs = max_epochs
         self._console = console
         self._live = Live(console=console, transient=True, refresh_per_second=4)
-        self._name = ""
         self._said_once = ""
-        self._validation = ""
-        self._images_per_second = 0.0
+        self._validations: dict[str, str] = {}
+        # Recent images and seconds; the batches of members trained at once come in one moment.
+        self._recent_images = self._recent_seconds = 0.0
         self._last_batch_s = 0.0
         self._last_plain_s = 0.0
 
@@ -63,38 +63,39 @@ class Progress:
 
     def start_member(self, name: str, epoch: int, batch: int) -> None:
         """A member begins, or goes on after so many epochs and batches of the next one."""
-        self._name, self._epochs[name], self._validation = name, epoch, ""
+        self._epochs[name], self._validations[name] = epoch, ""
         self._last_batch_s, self._last_plain_s = time.monotonic(), 0.0
         if epoch or batch:
             self.say(f"{name}: going on after epoch {epoch}, batch {batch}")
 
-    def batch(self, number: int, batches: int, loss: float, images: int) -> None:
-        """One more batch is trained; `loss` is the epoch's mean so far."""
+    def batch(self, name: str, number: int, batches: int, loss: float, images: int) -> None:
+        """A member is trained on one more batch; `loss` is the epoch's mean so far."""
         now_s = time.monotonic()
-        speed = images / max(now_s - self._last_batch_s, 1e-6)
-        weight = _SPEED_SMOOTHING if self._images_per_second else 1.0
-        self._images_per_second += weight * (speed - self._images_per_second)
+        self._recent_images = _SPEED_MEMORY * self._recent_images + images
+        self._recent_seconds = _SPEED_MEMORY * self._recent_seconds + now_s - self._last_batch_s
         self._last_batch_s = now_s
         if self._console.is_terminal:
-            line = self._line(self._epochs[self._name] + 1, f"batch {number}/{batches} loss {loss:.5f}")
+            line = self._line(name, self._epochs[name] + 1, f"batch {number}/{batches} loss {loss:.5f}")
             self._live.update(Text(line, no_wrap=True, overflow="ellipsis"))
 
-    def epoch(self, loss: float, validation_rmse_px: float, best_rmse_px: float, best_epoch: int) -> None:
-        """One more epoch is trained and validated."""
-        self._epochs[self._name] += 1
-        self._validation = (
+    def epoch(
+        self, name: str, loss: float, validation_rmse_px: float, best_rmse_px: float, best_epoch: int
+    ) -> None:
+        """A member is trained for one more epoch and validated."""
+        self._epochs[name] += 1
+        self._validations[name] = (
             f", validation {validation_rmse_px:.3f} px (best {best_rmse_px:.3f} @ {best_epoch})"
         )
         now_s = time.monotonic()
         if not self._console.is_terminal and now_s - self._last_plain_s > _PLAIN_INTERVAL_S:
             self._last_plain_s = now_s
-            self.say(self._line(self._epochs[self._name], f"loss {loss:.5f}"))
+            self.say(self._line(name, self._epochs[name], f"loss {loss:.5f}"))
 
-    def finish_member(self, best_rmse_px: float, best_epoch: int) -> None:
-        """The member is trained and saved."""
-        self._done.add(self._name)
+    def finish_member(self, name: str, best_rmse_px: float, best_epoch: int) -> None:
+        """A member is trained and saved."""
+        self._done.add(name)
         self.say(
-            f"{self._name}: done, {best_rmse_px:.3f} px at epoch {best_epoch} of {self._epochs[self._name]}; "
+            f"{name}: done, {best_rmse_px:.3f} px at epoch {best_epoch} of {self._epochs[name]}; "
             f"{len(self._done)} of {len(self._epochs)} members, {self._ensemble_left()}"
         )
 
@@ -102,13 +103,18 @@ class Progress:
         """Another process has finished the member."""
         self._done.add(name)
 
-    def _line(self, epoch: int, middle: str) -> str:
+    def _line(self, name: str, epoch: int, middle: str) -> str:
         return (
-            f"{self._name} epoch {epoch}/{self._max_epochs[_specialist(self._name)]} "
-            f"{middle}{self._validation}, "
+            f"{name} epoch {epoch}/{self._max_epochs[_specialist(name)]} "
+            f"{middle}{self._validations[name]}, "
             f"{self._images_per_second:.0f} images/s; "
-            f"member {self._duration(self._images_left(self._name))}, {self._ensemble_left()}"
+            f"member {self._duration(self._images_left(name))}, {self._ensemble_left()}"
         )
+
+    @property
+    def _images_per_second(self) -> float:
+        """Of all members together; 0 while nothing is known."""
+        return self._recent_images / max(self._recent_seconds, 1e-6)
 
     def _ensemble_left(self) -> str:
         return f"ensemble {self._duration(sum(self._images_left(name) for name in self._epochs))}"

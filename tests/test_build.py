@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from fkd.errors import UserError
 from fkd.models.build import (
     build_loss,
     build_metric,
@@ -10,25 +11,28 @@ from fkd.models.build import (
     build_plateau,
     read_points,
 )
-from fkd.settings.network import Convolution, ConvolutionalNetwork, HeatmapNetwork
+from fkd.settings.network import Convolution, ConvolutionalNetwork, HeatmapNetwork, Network
 from fkd.settings.training import CosineDecay, ExponentialDecay, Optimizer, ReduceOnPlateau, Training
 
 CNN = ConvolutionalNetwork(convolutions=(Convolution(filters=1, kernel=3, pool=8),))
 HEATMAP = HeatmapNetwork(kind="heatmap", filters=(1,))
 
 
-@pytest.mark.parametrize("name", ["rmsprop", "sgd", "adagrad", "adam", "nadam"])
+@pytest.mark.parametrize("name", ["rmsprop", "sgd", "adagrad", "adam", "adamw", "nadam"])
 def test_optimisers_by_name(name: str):
-    optimizer = build_optimizer(Training(optimizer=Optimizer(name=name, learning_rate=0.5, rho=0.8)), 1)
+    settings = Optimizer(name=name, learning_rate=0.5, rho=0.8, weight_decay=0.1)
+    optimizer = build_optimizer(Training(optimizer=settings), 20, 2)
     assert type(optimizer).__name__.lower() == name
     assert float(optimizer.learning_rate) == 0.5
     assert getattr(optimizer, "rho", 0.8) == 0.8
+    assert optimizer.weight_decay == (0.1 if name == "adamw" else None)
 
 
 def _rate(schedule: object, batches: int) -> float:
     """The learning rate after so many batches of a training with 10 batches an epoch, 1 at its start."""
-    training = Training(optimizer=Optimizer(name="sgd", learning_rate=1.0), schedule=schedule)
-    optimizer = build_optimizer(training, batches_per_epoch=10)
+    optimizer = Optimizer(name="sgd", learning_rate=1.0)
+    training = Training(optimizer=optimizer, schedule=schedule, max_epochs=5)
+    optimizer = build_optimizer(training, images_per_epoch=19, batch_size=2)
     optimizer.build([])
     optimizer.iterations.assign(batches)
     return float(optimizer.learning_rate)
@@ -50,11 +54,46 @@ def test_half_a_cosine(batches: int, expected: float):
     assert _rate(CosineDecay(name="cosine_decay", epochs=4), batches) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize(("batches", "expected"), [(0, 0), (5, 0.5), (10, 1), (30, 0.5), (50, 0)])
+def test_a_warm_up_and_half_a_cosine_to_the_end_of_the_training(batches: int, expected: float):
+    schedule = CosineDecay(name="cosine_decay", warmup_epochs=1)
+    assert _rate(schedule, batches) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_warm_up_as_long_as_the_schedule_is_refused():
+    with pytest.raises(UserError, match=r"expected less than the 2 epochs of the schedule, received 2"):
+        _rate(CosineDecay(name="cosine_decay", epochs=2, warmup_epochs=2), 0)
+
+
+def test_the_average_of_the_weights_is_the_optimisers():
+    optimizer = build_optimizer(Training(weight_averaging=0.75), 10, 2)
+    weight = keras.Variable([0.0])
+    optimizer.build([weight])
+    optimizer.learning_rate = 0.0
+    for value in (4.0, 8.0):  # the first value starts the average
+        weight.assign([value])
+        optimizer.apply([keras.ops.zeros(1)])
+    average = keras.Variable([0.0])
+    optimizer.finalize_variable_values([average])
+    assert float(average[0]) == 0.75 * 4 + 0.25 * 8
+
+
+@pytest.mark.parametrize("network", [CNN, HEATMAP], ids=["cnn", "heatmap"])
+def test_outputs_and_weights_are_float32_whatever_the_precision_within_is(network: Network):
+    model = build_model(network, 1, (0,), "mixed_bfloat16")
+    assert model.layers[1].compute_dtype == "bfloat16"
+    assert model.output.dtype == "float32"
+    same = build_model(network, 1, (0,))
+    assert same.layers[1].compute_dtype == "float32"
+    for weight, exact in zip(model.get_weights(), same.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, exact)
+
+
 def test_a_plateau_told_of_all_epochs_again_stands_where_it_stood():
     schedule = ReduceOnPlateau(name="reduce_on_plateau", factor=0.5, patience_epochs=2)
     errors_px = [3.0, 2.0, 2.5, 2.5, 2.5, 2.5]  # two epochs without a better one, twice
     model = build_model(CNN, 1, (0,))
-    model.compile(build_optimizer(Training(), 1))
+    model.compile(build_optimizer(Training(), 1, 1))
     rates = []
     for told in range(1, len(errors_px) + 1):
         plateau = build_plateau(schedule, model, learning_rate=1.0)
@@ -83,9 +122,7 @@ def test_the_metric_is_the_squared_error_of_the_points_whatever_the_outputs_are(
     logits[0, 0] = 50  # all on the first pixel, whose centre is half a pixel from the frame's corner
     corner = np.full((1, 2), -1, np.float32)
     np.testing.assert_allclose(read_points(HEATMAP, logits), corner + 0.5 / 48, atol=1e-6)
-    metric = build_metric(HEATMAP)
-    metric.update_state(corner, logits)
-    assert float(metric.result()) == pytest.approx((0.5 / 48) ** 2, rel=1e-3)
+    assert float(build_metric(HEATMAP)(corner, logits)[0]) == pytest.approx((0.5 / 48) ** 2, rel=1e-3)
 
 
 def test_outputs_of_other_networks_are_points_already():

@@ -50,7 +50,7 @@ def test_settings_are_put_over_the_file():
         ("network.convolutions=[]", "network.convolutions: "),
         ("training.loss=kl_divergence", "heatmap networks are trained with"),
         ("training.schedule.name=warm", "training.schedule: "),
-        ("training.schedule={name: cosine_decay}", "training.schedule.epochs: Field required"),
+        ("training.schedule={name: exponential_decay, rate: 1}", "training.schedule.epochs: Field required"),
         ("prediction.detector=yunet", "prediction.detector: Input should be 'none' or 'haar'"),
         ("specialists.four.keypoints=all", "which another one predicts too"),
         ("augmentation.elastic.amplitude_px=9", "folds over itself"),
@@ -112,15 +112,16 @@ def test_a_file_holds_only_what_it_changes_of_its_base(tmp_path: Path):
         first="""
 network: {convolutions: [{filters: 2, kernel: 3}, {filters: 3, kernel: 3}], dense: [4]}
 training: {optimizer: {name: sgd, learning_rate: 0.5}, max_epochs: 7}
-specialists: {four: {keypoints: four, members: 1}}
+specialists: {four: {keypoints: four, members: 1}, eleven: {keypoints: eleven, members: 1}}
 """,
-        second="base: first\ntraining: {optimizer: {learning_rate: 0.25}}",
+        second="base: first\ntraining: {optimizer: {learning_rate: 0.25}}\nspecialists: {four: null}",
         third="base: second\nnetwork: {convolutions: [{filters: 5, kernel: 3}]}",
     )
     experiment = load_experiment(str(tmp_path / "third.yaml"), ["training.max_epochs=9"])
     assert experiment.name == "third"
     assert [convolution.filters for convolution in experiment.network.convolutions] == [5]
     assert [layer.units for layer in experiment.network.dense] == [4]
+    assert list(experiment.specialists) == ["eleven"]
     assert experiment.training.optimizer.name == "sgd"
     assert (experiment.training.optimizer.learning_rate, experiment.training.max_epochs) == (0.25, 9)
 

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from fkd.batch_stream import member_batches
 from fkd.data.faces import Faces
 from fkd.experiment import EXPERIMENTS_FOLDER, Experiment, load_experiment
+from fkd.members import train_together
 from fkd.models.build import build_model
+from fkd.network_pool import NetworkPool
 from fkd.predict import predict_ensemble
 from fkd.progress import Progress
 from fkd.settings.network import ConvolutionalNetwork
@@ -73,8 +76,11 @@ def test_a_file_trains_one_epoch_and_predicts(tmp_path: Path, name: str):
     for specialist in experiment.specialists:
         folder = run.member(specialist, 0)
         folder.path.mkdir(parents=True)
-        task = MemberTask(experiment, specialist, 0, training, validation)
-        MemberTraining(task, folder, progress, lambda: None, on_saved=lambda folder: None).run()
+        batches = member_batches(experiment, specialist, training)[0]
+        task = MemberTask(experiment, specialist, 0, batches, validation)
+        pool = NetworkPool(experiment, specialist, images_per_epoch=4)
+        member = MemberTraining(task, folder, pool, progress, lambda: None, on_saved=lambda folder: None)
+        train_together(pool, [member.steps()])
     predictions = predict_ensemble(
         run, experiment, {specialist: [0] for specialist in experiment.specialists}, training.images
     )

@@ -14,13 +14,14 @@ from fkd.data.faces import Faces
 from fkd.experiment import Experiment, load_experiment
 from fkd.interrupt import InterruptedTrainingError, StopRequest
 from fkd.locks import member_lock
-from fkd.members import train_members
+from fkd.members import train_members, train_together
+from fkd.network_pool import NetworkPool
 from fkd.progress import Progress
 from fkd.remote import RemoteUnreachableError
 from fkd.specialists import Split
 from fkd.status import run_status
 from fkd.store import MemberFolder, Run, is_done
-from fkd.train import MemberTask
+from fkd.train import MemberTask, Steps
 
 NOBODY = Faces(np.zeros((0, 96, 96), np.uint8), np.zeros((0, 15, 2), np.float32), np.zeros(0, np.int64))
 NO_ROWS = np.zeros(0, np.int64)
@@ -34,16 +35,22 @@ class FakeTraining:
     act: Callable[["FakeTraining"], None]
 
     def __init__(
-        self, task: MemberTask, folder: MemberFolder, progress: Progress, **keywords: object
+        self,
+        task: MemberTask,
+        folder: MemberFolder,
+        pool: NetworkPool,
+        progress: Progress,
+        **keywords: object,
     ) -> None:
         self.task, self.folder, self.keywords = task, folder, keywords
 
     def finish(self) -> None:
         self.folder.done.write_text(json.dumps({"files": {}}))
 
-    def run(self) -> None:
+    def steps(self) -> Steps:
         self.trained.append(self.task.name)
         type(self).act(self)
+        yield from ()
 
 
 class FakeRemote:
@@ -80,10 +87,21 @@ class Setting:
         self.run, self.experiment = Run(folder / "tiny-faces"), experiment
         self.console = Console(record=True, width=300, quiet=False, file=(folder / "log").open("w"))
 
-    def train(self, stop: StopRequest | None = None, remote: FakeRemote | None = None) -> None:
+    def train(
+        self, stop: StopRequest | None = None, remote: FakeRemote | None = None, at_once: int = 1
+    ) -> None:
         members = run_status(self.run, self.experiment)
         progress = Progress(members, {"four": 1, "eleven": 1}, 3, self.console)
-        train_members(self.run, self.experiment, NOBODY, SPLITS, progress, stop or StopRequest(), remote)
+        train_members(
+            self.run,
+            self.experiment,
+            NOBODY,
+            SPLITS,
+            progress,
+            stop or StopRequest(),
+            remote,
+            at_once=at_once,
+        )
 
     def said(self) -> str:
         return self.console.export_text()
@@ -104,6 +122,33 @@ def test_every_member_is_trained_once_in_rounds(setting: Setting):
     assert FakeTraining.trained == ["four/00", "eleven/00", "four/01"]
     setting.train()
     assert len(FakeTraining.trained) == 3
+
+
+def test_members_trained_at_once_are_of_one_specialist(setting: Setting):
+    setting.train(at_once=2)
+    assert FakeTraining.trained == ["four/00", "four/01", "eleven/00"]
+
+
+def test_a_step_trains_all_that_are_not_at_their_end_and_an_interruption_waits_for_all():
+    trained, saved = [], []
+
+    class Pool:
+        def train(self, models: tuple[str, ...], batches: tuple[int, ...]) -> list[str]:
+            trained.append("".join(models))
+            return [f"{model}{batch}" for model, batch in zip(models, batches, strict=True)]
+
+    def member(name: str, steps: int, interrupted: bool = False):
+        for batch in range(steps):
+            assert (yield name, batch) == f"{name}{batch}"
+        saved.append(name)
+        if interrupted:
+            raise InterruptedTrainingError(name)
+
+    train_together(Pool(), [member("a", 1), member("b", 0), member("c", 3)])
+    assert trained == ["ac", "c", "c"]
+    with pytest.raises(InterruptedTrainingError, match=r"^a$"):
+        train_together(Pool(), [member("a", 1, interrupted=True), member("b", 2)])
+    assert saved == ["b", "a", "c", "a", "b"]
 
 
 def test_a_damaged_member_is_said_and_trained_again(setting: Setting):

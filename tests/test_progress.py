@@ -32,8 +32,8 @@ def test_a_plain_line_tells_epoch_loss_error_speed_and_time_left(clock: list[flo
     with progress.shown():
         progress.start_member("four/01", 0, 0)
         clock[0] += 10
-        progress.batch(1, 1, loss=0.25, images=600)
-        progress.epoch(0.25, validation_rmse_px=3.0, best_rmse_px=3.0, best_epoch=1)
+        progress.batch("four/01", 1, 1, loss=0.25, images=600)
+        progress.epoch("four/01", 0.25, validation_rmse_px=3.0, best_rmse_px=3.0, best_epoch=1)
     # 60 images/s; a finished peer took 10 epochs, so 9 x 600 images are left here and 30 x 100 of eleven.
     assert output.getvalue() == (
         "four/01 epoch 1/30 loss 0.25000, validation 3.000 px (best 3.000 @ 1), 60 images/s; "
@@ -46,15 +46,15 @@ def test_plain_lines_come_at_most_every_ten_seconds(clock: list[float]):
     progress.start_member("four/01", 0, 0)
     for _ in range(25):
         clock[0] += 1
-        progress.batch(1, 1, 0.25, 600)
-        progress.epoch(0.25, 3.0, 3.0, 1)
+        progress.batch("four/01", 1, 1, 0.25, 600)
+        progress.epoch("four/01", 0.25, 3.0, 3.0, 1)
     assert len(output.getvalue().splitlines()) == 3
 
 
 def test_a_resumed_member_and_a_finished_one_are_said(clock: list[float]):
     progress, output = _progress(terminal=False)
     progress.start_member("four/01", 7, 2)
-    progress.finish_member(best_rmse_px=1.25, best_epoch=5)
+    progress.finish_member("four/01", best_rmse_px=1.25, best_epoch=5)
     assert output.getvalue().splitlines() == [
         "four/01: going on after epoch 7, batch 2",
         "four/01: done, 1.250 px at epoch 5 of 7; 2 of 3 members, ensemble time unknown",
@@ -66,5 +66,19 @@ def test_a_terminal_shows_the_batch_in_hand(clock: list[float]):
     with progress.shown():
         progress.start_member("eleven/00", 0, 0)
         clock[0] += 1
-        progress.batch(3, 8, loss=0.5, images=10)
+        progress.batch("eleven/00", 3, 8, loss=0.5, images=10)
     assert "eleven/00 epoch 1/30 batch 3/8 loss 0.50000, 10 images/s" in output.getvalue()
+
+
+def test_members_trained_at_once_add_up_to_one_speed(clock: list[float]):
+    progress, output = _progress(terminal=False)
+    for name in ("four/01", "eleven/00"):
+        progress.start_member(name, 0, 0)
+    clock[0] += 2
+    for name in ("four/01", "eleven/00"):  # 100 images each in one step of two seconds
+        progress.batch(name, 1, 1, 0.25, 100)
+    progress.epoch("eleven/00", 0.25, 3.0, 3.0, 1)
+    # The former batch counts for 0.95 of what it was.
+    assert f"eleven/00 epoch 1/30 loss 0.25000, validation 3.000 px (best 3.000 @ 1), {195 / 1.9:.0f}" in (
+        output.getvalue()
+    )

@@ -1,5 +1,4 @@
 import csv
-import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,13 +7,15 @@ import pytest
 from rich.console import Console
 
 import fkd.train
-from fkd.augment import Batches
+from fkd.batch_stream import member_batches
 from fkd.data.faces import Faces
 from fkd.ensemble import rmse_px
 from fkd.errors import UserError
 from fkd.experiment import Experiment, load_experiment
 from fkd.interrupt import InterruptedTrainingError
 from fkd.keypoints import KAGGLE15
+from fkd.members import train_together
+from fkd.network_pool import NetworkPool
 from fkd.progress import Progress
 from fkd.resume import TrainingState
 from fkd.settings.training import Training
@@ -42,6 +43,7 @@ def _train(
     index: int = 0,
     why_stop: str | None = None,
     validation: Faces | None = None,
+    pool: NetworkPool | None = None,
 ) -> MemberFolder:
     run = Run(store / "tiny-squares")
     members = run_status(run, experiment)
@@ -49,10 +51,13 @@ def _train(
     epochs = dict.fromkeys(experiment.specialists, experiment.training.max_epochs)
     progress = Progress(members, images, epochs, Console(quiet=True))
     validation = validation or _faces(7, seed=1)
-    task = MemberTask(experiment, "four", index, _faces(20, seed=0), validation)
+    batches = member_batches(experiment, "four", _faces(20, seed=0))[index]
+    task = MemberTask(experiment, "four", index, batches, validation)
     folder = run.member("four", index)
     folder.path.mkdir(parents=True, exist_ok=True)
-    MemberTraining(task, folder, progress, lambda: why_stop, on_saved=lambda folder: None).run()
+    pool = pool or NetworkPool(experiment, "four", images_per_epoch=20)
+    training = MemberTraining(task, folder, pool, progress, lambda: why_stop, on_saved=lambda folder: None)
+    train_together(pool, [training.steps()])
     return folder
 
 
@@ -217,6 +222,9 @@ SYSTEMS = {
         "network.input_normalisation=none",
     ],
     "a rate that falls by the step": ["training.schedule={name: cosine_decay, epochs: 3}"],
+    "averaged weights": ["training.weight_averaging=0.5", "training.optimizer.name=adamw"],
+    "halves for steps": ["training.precision=mixed_bfloat16", "training.shared_batches=true"],
+    "scaled losses": ["training.precision=mixed_float16"],
     "heatmaps": ["network={kind: heatmap, filters: [2, 3]}", "training.loss=kl_divergence"],
 }
 
@@ -266,16 +274,3 @@ def test_a_diverging_training_is_said(tmp_path: Path, tiny_experiment: Path):
     for _ in range(2):  # taken up again, it says the same
         with np.errstate(all="ignore"), pytest.raises(UserError, match="four/00: the training diverged"):
             _train(tmp_path, experiment)
-
-
-def test_batches_come_in_order_and_no_thread_stays(tiny_experiment: Path):
-    faces, experiment = _faces(20, seed=0), _load(tiny_experiment)
-    four = KAGGLE15.indices("four")
-    batches = Batches(faces.images, faces.keypoints, experiment.augmentation, KAGGLE15, four, 8, (1,))
-    threads = threading.active_count()
-    stream = fkd.train._prefetched(batches, 1, 1)
-    for epoch, index in [(1, 1), (1, 2), (2, 0)]:
-        for streamed, direct in zip(next(stream), batches(epoch, index), strict=True):
-            np.testing.assert_array_equal(streamed, direct)
-    stream.close()
-    assert threading.active_count() == threads

@@ -8,22 +8,35 @@ import keras
 import numpy as np
 from keras import ops
 
+from fkd.errors import UserError
 from fkd.keypoints import IMAGE_SIZE_PX
 from fkd.models.cnn import build_cnn
 from fkd.models.heatmap import HeatmapLoss, build_heatmap, read_peaks
 from fkd.models.resnet import build_resnet, load_pretrained
 from fkd.settings.network import HeatmapNetwork, Network, ResNet
-from fkd.settings.training import CosineDecay, ExponentialDecay, ReduceOnPlateau, Training
+from fkd.settings.training import CosineDecay, ExponentialDecay, Precision, ReduceOnPlateau, Training
 
 Tensor = Any  # of the Keras backend, or a NumPy array
 
 
-def build_model(network: Network, points: int, seed: Sequence[int]) -> keras.Model:
+def build_model(
+    network: Network, points: int, seed: Sequence[int], precision: Precision = "float32"
+) -> keras.Model:
     """A freshly initialised network; its weights are a function of the settings and the seed alone.
 
     Input: (batch, 96, 96, 1) grey values in [0, 1]; output: (batch, 2 * points) coordinates in [-1, 1], or
-    what `read_points` makes such coordinates of. Raises UserError where a package is missing.
+    what `read_points` makes such coordinates of; float32 whatever the precision within is. Raises UserError
+    where a package is missing.
     """
+    former = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return _build(network, points, seed)
+    finally:
+        keras.config.set_dtype_policy(former)
+
+
+def _build(network: Network, points: int, seed: Sequence[int]) -> keras.Model:
     seeds = (int(np.random.SeedSequence([*seed, layer]).generate_state(1)[0]) for layer in itertools.count())
     if isinstance(network, HeatmapNetwork):
         return build_heatmap(network, IMAGE_SIZE_PX, points, seeds)
@@ -55,26 +68,49 @@ def build_loss(training: Training, network: Network) -> Callable[[Tensor, Tensor
     return keras.losses.get(training.loss)
 
 
-def build_metric(network: Network) -> keras.metrics.Metric:
-    """Mean squared error of the coordinates in [-1, 1], whatever the loss is."""
+def build_metric(network: Network) -> Callable[[Tensor, Tensor], Tensor]:
+    """Mean squared error of coordinates in [-1, 1], whatever the loss is: (truth, outputs) -> (faces,)."""
 
     def squared_error(truth: Tensor, outputs: Tensor) -> Tensor:
         return keras.losses.mean_squared_error(truth, read_points(network, outputs))
 
-    return keras.metrics.MeanMetricWrapper(squared_error, name="squared_error")
+    return squared_error
 
 
-def build_optimizer(training: Training, batches_per_epoch: int) -> keras.optimizers.Optimizer:
+def build_optimizer(training: Training, images_per_epoch: int, batch_size: int) -> keras.optimizers.Optimizer:
     """The Keras optimiser that the settings name, with its schedule where that is a function of the step."""
-    settings, schedule = training.optimizer, training.schedule
-    rate: Any = settings.learning_rate
-    if isinstance(schedule, ExponentialDecay):
-        steps = schedule.epochs * batches_per_epoch
-        rate = keras.optimizers.schedules.ExponentialDecay(rate, steps, schedule.rate, schedule.staircase)
-    elif isinstance(schedule, CosineDecay):
-        rate = keras.optimizers.schedules.CosineDecay(rate, schedule.epochs * batches_per_epoch)
-    config = {"learning_rate": rate} | ({"rho": settings.rho} if settings.name == "rmsprop" else {})
+    settings, average = training.optimizer, training.weight_averaging
+    config: dict[str, Any] = {"learning_rate": _learning_rate(training, images_per_epoch, batch_size)}
+    if settings.name == "rmsprop":
+        config["rho"] = settings.rho
+    elif settings.name == "adamw":
+        config["weight_decay"] = settings.weight_decay
+    if average:
+        config |= {"use_ema": True, "ema_momentum": average}
     return keras.optimizers.get({"class_name": settings.name, "config": config})
+
+
+def _learning_rate(training: Training, images_per_epoch: int, batch_size: int) -> Any:
+    rate, schedule = training.optimizer.learning_rate, training.schedule
+    batches = training.batches_in_epoch(0, images_per_epoch, batch_size)
+    if isinstance(schedule, ExponentialDecay):
+        steps = schedule.epochs * batches
+        return keras.optimizers.schedules.ExponentialDecay(rate, steps, schedule.rate, schedule.staircase)
+    if isinstance(schedule, CosineDecay):
+        epochs = schedule.epochs or training.epochs_at_most(images_per_epoch)
+        warmup_steps = schedule.warmup_epochs * batches
+        falling_steps = epochs * batches - warmup_steps
+        if falling_steps <= 0:
+            raise UserError(
+                f"training.schedule.warmup_epochs: expected less than the {epochs:g} epochs of the schedule, "
+                f"received {schedule.warmup_epochs:g}"
+            )
+        if not warmup_steps:
+            return keras.optimizers.schedules.CosineDecay(rate, falling_steps)
+        return keras.optimizers.schedules.CosineDecay(
+            0.0, falling_steps, warmup_target=rate, warmup_steps=warmup_steps
+        )
+    return rate
 
 
 def build_plateau(

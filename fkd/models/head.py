@@ -28,10 +28,12 @@ def add_head(
     for dense in settings.dense:
         x = layers.Dense(dense.units, kernel_initializer=keras.initializers.HeNormal(next(seeds)))(x)
         x = _dropped(activation(settings)(x), dense.dropout, seeds)
-    x = layers.Dense(outputs, kernel_initializer=keras.initializers.HeNormal(next(seeds)))(x)
+    # In bfloat16 a coordinate near the edge would be a multiple of 0.2 px.
+    single = {"dtype": "float32"}
+    x = layers.Dense(outputs, kernel_initializer=keras.initializers.HeNormal(next(seeds)), **single)(x)
     if settings.output == "scaled_sigmoid":
         # (0, 1) to (-1, 1), the edges of the frame: the published sigmoid times 96.
-        x = layers.Rescaling(2.0, -1.0)(layers.Activation("sigmoid")(x))
+        x = layers.Rescaling(2.0, -1.0, **single)(layers.Activation("sigmoid", **single)(x))
     return x
 
 

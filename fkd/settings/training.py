@@ -11,12 +11,16 @@ Loss = Literal[
 ]
 
 
-class Optimizer(Settings):
-    """A Keras optimiser by its name; `rho` belongs to RMSProp."""
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
-    name: Literal["rmsprop", "sgd", "adagrad", "adam", "nadam"] = "rmsprop"
+
+class Optimizer(Settings):
+    """A Keras optimiser by its name; `rho` belongs to RMSProp, `weight_decay` to AdamW."""
+
+    name: Literal["rmsprop", "sgd", "adagrad", "adam", "adamw", "nadam"] = "rmsprop"
     learning_rate: float = Field(1e-3, gt=0)
     rho: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(0.004, ge=0)
 
 
 class Constant(Settings):
@@ -35,10 +39,15 @@ class ExponentialDecay(Settings):
 
 
 class CosineDecay(Settings):
-    """Half a cosine from the optimiser's learning rate to zero at the end of `epochs`."""
+    """Half a cosine from the optimiser's learning rate to zero at the end of `epochs`, or of the training.
+
+    warmup_epochs: the rate rises to the optimiser's in a straight line before it falls. With a warm-up of a
+    third of the training this is the one-cycle schedule (Smith and Topin 2018) at a constant momentum.
+    """
 
     name: Literal["cosine_decay"]
-    epochs: float = Field(gt=0)
+    epochs: float | None = Field(None, gt=0)
+    warmup_epochs: float = Field(0.0, ge=0)
 
 
 class ReduceOnPlateau(Settings):
@@ -56,6 +65,10 @@ Schedule = Annotated[Constant | ExponentialDecay | CosineDecay | ReduceOnPlateau
 class Training(Settings):
     """How one member is trained.
 
+    weight_averaging: momentum of the running average of the weights that is validated and kept instead of the
+    weights themselves (Polyak and Juditsky 1992); 0 for none.
+    precision: of the training steps, by the name of Keras' dtype policy; weights and predictions are float32.
+    shared_batches: all members of a specialist see the same batches, not each its own.
     max_images: the training ends after about so many images (whole batches) where max_epochs allows more.
     checkpoint_seconds: the state is saved at least this far apart, in the middle of an epoch too.
     deterministic: the same rounding on a GPU every time, at the cost of speed; a CPU needs it not.
@@ -64,6 +77,9 @@ class Training(Settings):
     loss: Loss = "mean_squared_error"
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Constant()
+    weight_averaging: float = Field(0.0, ge=0, lt=1)
+    precision: Precision = "float32"
+    shared_batches: bool = False
     max_epochs: int = Field(1000, ge=1)
     max_images: int | None = Field(None, ge=1)
     patience_epochs: int = Field(50, ge=1)
@@ -75,3 +91,10 @@ class Training(Settings):
         if self.max_images is None:
             return self.max_epochs
         return min(self.max_epochs, -(-self.max_images // images_per_epoch))
+
+    def batches_in_epoch(self, epoch: int, images_per_epoch: int, batch_size: int) -> int:
+        """Batches of an epoch, counted from 0: all of its images', or fewer where it reaches max_images."""
+        images = images_per_epoch
+        if self.max_images is not None:
+            images = min(images, self.max_images - epoch * images_per_epoch)
+        return -(-images // batch_size)

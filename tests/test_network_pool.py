@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from fkd.augment import Batch
+from fkd.experiment import load_experiment
+from fkd.models.build import build_model
+from fkd.network_pool import NetworkPool
+
+
+def _pool(tiny_experiment: Path, *settings: str) -> NetworkPool:
+    return NetworkPool(load_experiment(str(tiny_experiment), settings), "four", images_per_epoch=20)
+
+
+def _batch(seed: int, images: int = 8) -> Batch:
+    rng = np.random.default_rng(seed)
+    pixels = rng.random((images, 96, 96, 1), dtype=np.float32)
+    return pixels, rng.uniform(-1, 1, (images, 8)).astype(np.float32)
+
+
+def _values(model: keras.Model) -> list[np.ndarray]:
+    variables = [*model.variables, *model.optimizer.variables]
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+def _alone(tiny_experiment: Path, seed: int, *settings: str) -> tuple[list[np.ndarray], list[dict]]:
+    """A member after three steps in a pool of its own."""
+    pool = _pool(tiny_experiment, *settings)
+    model = pool.take((seed,))
+    metrics = [pool.train([model], [_batch(10 * seed + step)])[0] for step in range(3)]
+    return _values(model), metrics
+
+
+@pytest.mark.parametrize("settings", [(), ("network.dropout=0.5", "training.optimizer.name=adamw")])
+def test_members_trained_at_once_are_those_trained_alone(tiny_experiment: Path, settings: tuple[str, ...]):
+    pool = _pool(tiny_experiment, *settings)
+    models = [pool.take((seed,)) for seed in range(3)]
+    metrics = [pool.train(models, [_batch(10 * seed + step) for seed in range(3)]) for step in range(3)]
+    for seed, model in enumerate(models):
+        values, expected = _alone(tiny_experiment, seed, *settings)
+        for value, alone in zip(_values(model), values, strict=True):
+            np.testing.assert_allclose(value, alone, rtol=1e-4, atol=1e-6)
+        for step in range(3):
+            assert metrics[step][seed] == pytest.approx(expected[step], rel=1e-4)
+
+
+def test_a_network_handed_on_is_as_good_as_new(tiny_experiment: Path):
+    settings = ("network.dropout=0.5", "training.weight_averaging=0.5")
+    pool = _pool(tiny_experiment, *settings)
+    first = pool.take((0,))
+    pool.train([first], [_batch(99)])
+    pool.give_back(first)
+    second = pool.take((1,))
+    assert second is first
+    for step in range(3):
+        pool.train([second], [_batch(10 + step)])
+    for value, alone in zip(_values(second), _alone(tiny_experiment, 1, *settings)[0], strict=True):
+        np.testing.assert_array_equal(value, alone)
+
+
+def test_a_network_starts_with_the_weights_of_its_seed(tiny_experiment: Path):
+    experiment = load_experiment(str(tiny_experiment))
+    expected = build_model(experiment.network, 4, (3, 4)).get_weights()
+    for weight, fresh in zip(_pool(tiny_experiment).take((3, 4)).get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(weight, fresh)
+
+
+def test_a_step_s_metrics_are_those_of_its_batch(tiny_experiment: Path):
+    still = ("training.optimizer.learning_rate=1.0e-12", "network.input_normalisation=none")
+    pool = _pool(tiny_experiment, *still, "training.loss=mean_absolute_error")
+    model = pool.take((0,))
+    images, truth = _batch(0, images=3)
+    error = model.predict_on_batch(images) - truth
+    for _ in range(2):  # nothing is left over from the batch before
+        metrics = pool.train([model], [(images, truth)])[0]
+        assert metrics == pytest.approx(
+            {"loss": np.abs(error).mean(), "squared_error": np.square(error).mean()}, rel=1e-5
+        )
+
+
+def test_what_is_judged_is_the_network_or_its_average_in_float32(tiny_experiment: Path):
+    rate = "training.optimizer={name: sgd, learning_rate: 0.1}"
+    plain = _pool(tiny_experiment, rate, "training.precision=mixed_bfloat16")
+    averaging = _pool(tiny_experiment, rate, "training.weight_averaging=0.75")
+    for pool, share in ((plain, 1.0), (averaging, 0.25)):
+        model = pool.take((0,))
+        pool.train([model], [_batch(0)])
+        before = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_variables]
+        pool.train([model], [_batch(1)])
+        judged = pool.evaluated(model)
+        assert judged.layers[-1].compute_dtype == judged.layers[1].compute_dtype == "float32"
+        for weight, old, now in zip(
+            judged.trainable_variables, before, model.trainable_variables, strict=True
+        ):
+            expected = (1 - share) * old + share * keras.ops.convert_to_numpy(now)
+            np.testing.assert_allclose(keras.ops.convert_to_numpy(weight), expected, atol=1e-6)
