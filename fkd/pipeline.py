@@ -205,7 +205,7 @@ def explore(request: Request, console: Console, path: Path | None) -> None:
     faces = load_data(request.data, console.print, experiment.schema_points if experiment else None)
     sections = [data_section(faces, schema_of(faces.point_names))]
     if experiment:
-        from fkd.report.augmentation_figures import augmentation_section  # loads albumentations
+        from fkd.report.augmentation_figures import augmentation_section  # loads matplotlib
 
         sections.append(augmentation_section(faces, experiment))
     path = path or Path(f"explore-{faces.name}.html")
@@ -299,7 +299,7 @@ def compare(
 def _write_report(
     run: Run, faces: FaceData, console: Console, predictions_px: npt.NDArray[np.floating] | None = None
 ) -> None:
-    from fkd.report.augmentation_figures import augmentation_section  # loads matplotlib, albumentations
+    from fkd.report.augmentation_figures import augmentation_section  # loads matplotlib
     from fkd.report.data_figures import data_section
     from fkd.report.page import page_html
     from fkd.report.run_record import read_run

@@ -8,7 +8,7 @@ from pathlib import Path
 import fkd
 from fkd.data.faces import FaceData
 
-_PACKAGES = ("keras", "keras-hub", "tensorflow", "jax", "numpy", "opencv-python-headless", "albumentations")
+_PACKAGES = ("keras", "keras-hub", "tensorflow", "jax", "numpy", "opencv-python-headless")
 
 
 def provenance(data: FaceData) -> dict[str, str]:

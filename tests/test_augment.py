@@ -11,15 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fkd.augment import GRID_PX, MAX_GREY, Array, Batches, random_field, smoothing_matrix
+from fkd.augment import MAX_GREY, PIXELS, Array, Batches, draw_warp, node_weights
 from fkd.experiment import load_experiment
 from fkd.keypoints import CENTRE_PX, IMAGE_SIZE_PX, KAGGLE15, SCHEMAS, Schema, to_pixels, to_unit
 from fkd.settings.augmentation import Augmentation
 
 ALL = KAGGLE15.indices("all")
-LEFT_EYE, RIGHT_EYE, NOSE = (
-    KAGGLE15.names.index(name) for name in ("left_eye_center", "right_eye_center", "nose_tip")
-)
+LEFT_EYE, RIGHT_EYE, NOSE, MOUTH = KAGGLE15.indices("four")
 
 ENSEMBLE = load_experiment(str(Path(__file__).parents[1] / "experiments" / "ensemble.yaml")).augmentation
 STRONG = Augmentation.model_validate(
@@ -37,6 +35,7 @@ STRONG = Augmentation.model_validate(
 NAMES = tuple(Augmentation.model_fields)
 GREY = ("contrast", "brightness", "blur")  # they leave every point where it is
 
+GRID_PX = np.stack(np.meshgrid(PIXELS, PIXELS), axis=-1)  # (row, column, xy)
 DOT_SIGMA_PX = 1.2
 DOT_BACKGROUND, DOT_HEIGHT = 60, 120
 
@@ -59,15 +58,8 @@ def make_batches(
 ) -> Batches:
     if keypoints is None:
         keypoints = np.full((len(images), len(schema.names), 2), np.nan, np.float32)
-    return Batches(
-        images,
-        keypoints,
-        augmentation or Augmentation(),
-        schema,
-        np.array(target_indices),
-        batch_size or len(images),
-        seed,
-    )
+    targets, size = np.array(target_indices), batch_size or len(images)
+    return Batches(images, keypoints, augmentation or Augmentation(), schema, targets, size, seed)
 
 
 def flat_images(n: int) -> Array:
@@ -351,14 +343,16 @@ def test_scaling_enlarges_about_the_centre_within_its_range() -> None:
     assert 1.09 < factors.max() <= 1.1 + 1e-6
 
 
-def test_rotation_turns_about_the_centre_within_its_range() -> None:
-    keypoints = np.tile(one_face(nose_tip=(CENTRE_PX + 52.5, CENTRE_PX)), (200, 1, 1))  # outside the frame
-    _, targets = make_batches(noise_images(200), keypoints, always(ENSEMBLE, "rotation"), [NOSE])(0, 0)
-    x, y = (points_of(targets)[:, 0] - CENTRE_PX).T
-    np.testing.assert_allclose(np.hypot(x, y), 52.5, rtol=1e-5)
-    degrees = np.degrees(np.arctan2(y, x))
-    assert -10 <= degrees.min() < -9
-    assert 9 < degrees.max() <= 10
+@pytest.mark.parametrize("names", [("rotation",), ("flip", "rotation")], ids=["alone", "flipped"])
+def test_rotation_turns_about_the_centre_within_its_range(names: tuple[str, ...]) -> None:
+    beside, below = (CENTRE_PX + 52.5, CENTRE_PX), (CENTRE_PX, CENTRE_PX + 52.5)  # outside the frame
+    keypoints = np.tile(one_face(nose_tip=beside, mouth_center_bottom_lip=below), (200, 1, 1))
+    _, targets = make_batches(noise_images(200), keypoints, always(ENSEMBLE, *names), [NOSE, MOUTH])(0, 0)
+    nose, mouth = np.moveaxis(points_of(targets) - CENTRE_PX, 1, 0)
+    np.testing.assert_allclose(np.linalg.norm([nose, mouth], axis=-1), 52.5, rtol=1e-5)
+    np.testing.assert_allclose(np.sum(nose * mouth, axis=1), 0, atol=0.05)  # still at a right angle
+    degrees = np.degrees(np.arctan2(mouth[:, 0], mouth[:, 1]))
+    assert -10 <= degrees.min() < -9 < 9 < degrees.max() <= 10
 
 
 def test_perspective_moves_a_corner_of_the_frame_within_its_range() -> None:
@@ -381,13 +375,26 @@ def test_elastic_moves_points_by_its_amplitude() -> None:
 
 
 def test_the_random_field_has_unit_variance_and_the_wanted_smoothness() -> None:
-    smoothing = smoothing_matrix(smoothness_px=8)
-    np.testing.assert_allclose(np.sum(smoothing**2, axis=1), 1, atol=3e-4)  # so every pixel's variance is 1
-    rng = np.random.default_rng(0)
-    fields = np.stack([random_field(smoothing, rng) for _ in range(300)])
-    assert fields.shape[1:] == (IMAGE_SIZE_PX, IMAGE_SIZE_PX, 2)
-    np.testing.assert_allclose(np.sqrt(np.mean(fields**2, axis=(0, 1, 2))), 1, rtol=0.03)
+    weights, _ = node_weights(PIXELS, smoothness_px=8)
+    correlations = weights @ weights.T  # of a row's pixels, whose noise is independent and of unit variance
+    np.testing.assert_allclose(np.diagonal(correlations), 1, atol=3e-4)
     # White noise smoothed by a Gaussian of 8 px correlates by exp(-(16 / 8)^2 / 4) = exp(-1) over 16 px.
-    assert np.mean(fields[:, :, 16:] * fields[:, :, :-16]) == pytest.approx(np.exp(-1), abs=0.03)
-    assert np.mean(fields[:, 16:] * fields[:, :-16]) == pytest.approx(np.exp(-1), abs=0.03)
-    assert np.mean(fields[..., 0] * fields[..., 1]) == pytest.approx(0, abs=0.03)
+    np.testing.assert_allclose(np.diagonal(correlations, 16), np.exp(-1), atol=3e-4)
+
+
+def test_points_find_their_place_in_the_steepest_field() -> None:
+    steepest = {"probability": 1, "amplitude_px": 3, "smoothness_px": 15}
+    rng = np.random.default_rng(0)
+    warp = draw_warp(Augmentation.model_validate({"elastic": steepest}), 100, rng)
+    places_px = rng.uniform(-5, 100, (100, 600, 2)).astype(np.float32)
+    found_px = warp.points(places_px)
+    (weights_x, _), (weights_y, _) = (node_weights(found_px[..., axis], 15) for axis in range(2))
+    shift_px = np.einsum("fpm,famn,fpn->fpa", weights_y, warp.noise_px, weights_x, optimize=True)
+    assert np.abs(shift_px).max() > 9  # or the limit below would say little
+    np.testing.assert_allclose(found_px + shift_px, places_px, atol=0.05)
+
+
+def test_what_never_happens_draws_nothing() -> None:
+    rng = np.random.default_rng(0)
+    draw_warp(Augmentation(), 5, rng)
+    assert rng.random() == np.random.default_rng(0).random()
