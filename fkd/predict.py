@@ -1,6 +1,7 @@
 """From weights to pixel coordinates."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import keras
@@ -17,6 +18,8 @@ from fkd.store import Run
 
 # One shape for every call, so that the network is traced once; 68 heatmaps of so many faces are 0.3 GB.
 _BATCH = 128
+# Between its layers one member leaves cores idle; another's convolutions fill them.
+_MEMBERS_AT_ONCE = 2
 
 Peaks = Literal["soft_argmax", "argmax"]
 
@@ -87,16 +90,32 @@ def predict_ensemble(
 def _predict_faces(
     run: Run, experiment: Experiment, chosen: Mapping[str, Sequence[int]], images: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float64]:
-    schema, network = experiment.schema_points, experiment.network
+    schema = experiment.schema_points
     predictions = np.full((len(images), len(schema.names), 2), np.nan)
     for specialist, members in chosen.items():
-        points = experiment.point_indices(specialist)
-        model = build_model(network, len(points), experiment.member_seed(specialist, 0))
         distinct = sorted(set(members))
-        by_member = []
-        for index in distinct:
-            model.load_weights(run.member(specialist, index).best_weights)
-            by_member.append(predict_pixels(model, network, images, experiment.prediction.peaks))
+        by_member = _predict_members(run, experiment, specialist, distinct, images)
         positions = [distinct.index(index) for index in members]
-        predictions[:, points] = average_predictions(np.stack(by_member), positions)
+        predictions[:, experiment.point_indices(specialist)] = average_predictions(by_member, positions)
     return predictions
+
+
+def _predict_members(
+    run: Run, experiment: Experiment, specialist: str, members: Sequence[int], images: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float32]:
+    """What each member predicts, shape (members, n, points, 2) in pixels; the same in whatever company."""
+    network, points = experiment.network, len(experiment.point_indices(specialist))
+    seed = experiment.member_seed(specialist, 0)
+    # As many as there are threads, so that one is always free; each is traced once.
+    free = [build_model(network, points, seed) for _ in range(min(_MEMBERS_AT_ONCE, len(members)))]
+
+    def predict(index: int) -> npt.NDArray[np.float32]:
+        model = free.pop()
+        try:
+            model.load_weights(run.member(specialist, index).best_weights)
+            return predict_pixels(model, network, images, experiment.prediction.peaks)
+        finally:
+            free.append(model)
+
+    with ThreadPoolExecutor(len(free)) as threads:
+        return np.stack(list(threads.map(predict, members)))

@@ -12,6 +12,7 @@ from fkd.settings.network import Convolution, ConvolutionalNetwork
 from fkd.store import Run
 
 POINTS = ConvolutionalNetwork(convolutions=(Convolution(filters=1, kernel=1),))  # its outputs are points
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, 96, 96), np.uint8)
 
 
 def _mean_grey_model() -> keras.Model:
@@ -41,18 +42,34 @@ def experiment(tiny_experiment: Path) -> Experiment:
     return load_experiment(str(tiny_experiment))
 
 
+def _write_members(run: Run, experiment: Experiment, members: int) -> list[keras.Model]:
+    """Four-point members as they were drawn."""
+    models = []
+    for index in range(members):
+        model = build_model(experiment.network, 4, experiment.member_seed("four", index))
+        run.member("four", index).path.mkdir(parents=True)
+        model.save_weights(run.member("four", index).best_weights)
+        models.append(model)
+    return models
+
+
 def test_the_ensemble_fills_each_specialists_points_with_its_weighted_average(
     tmp_path: Path, experiment: Experiment
 ):
     run = Run(tmp_path / "tiny-faces")
-    images = np.random.default_rng(0).integers(0, 256, (5, 96, 96), np.uint8)
-    by_member = []
-    for index in range(2):
-        model = build_model(experiment.network, 4, experiment.member_seed("four", index))
-        run.member("four", index).path.mkdir(parents=True)
-        model.save_weights(run.member("four", index).best_weights)
-        by_member.append(predict_pixels(model, experiment.network, images))
-    predictions = predict_ensemble(run, experiment, {"four": [1, 0, 1]}, images)
+    by_member = [
+        predict_pixels(model, experiment.network, IMAGES) for model in _write_members(run, experiment, 2)
+    ]
+    predictions = predict_ensemble(run, experiment, {"four": [1, 0, 1]}, IMAGES)
     expected = (by_member[0] + 2 * by_member[1]) / 3
     np.testing.assert_allclose(predictions[:, KAGGLE15.indices("four")], expected, atol=1e-4)
     assert np.isnan(predictions[:, KAGGLE15.indices("eleven")]).all()
+
+
+def test_a_members_predictions_are_the_same_in_whatever_company(tmp_path: Path, experiment: Experiment):
+    run = Run(tmp_path / "tiny-faces")
+    models = _write_members(run, experiment, 3)
+    alone = [predict_pixels(model, experiment.network, IMAGES) for model in models]
+    predictions = predict_ensemble(run, experiment, {"four": range(3)}, IMAGES)
+    expected = np.mean(alone, axis=0, dtype=np.float64)
+    np.testing.assert_array_equal(predictions[:, KAGGLE15.indices("four")], expected)
