@@ -21,7 +21,7 @@ from fkd.resume import TrainingState
 from fkd.settings.training import Training
 from fkd.status import run_status
 from fkd.store import MemberFolder, Run, damaged_files
-from fkd.train import MemberTask, MemberTraining
+from fkd.train import MemberTask, MemberTraining, Steps
 
 TIMES = {"seconds": "", "training_seconds": ""}
 
@@ -43,22 +43,32 @@ def _train(
     index: int = 0,
     why_stop: str | None = None,
     validation: Faces | None = None,
-    pool: NetworkPool | None = None,
 ) -> MemberFolder:
+    pool = NetworkPool(experiment, "four", images_per_epoch=20)
+    folder, steps = _member(store, experiment, pool, index, why_stop, validation)
+    train_together(pool, [steps])
+    return folder
+
+
+def _member(
+    store: Path,
+    experiment: Experiment,
+    pool: NetworkPool,
+    index: int,
+    why_stop: str | None = None,
+    validation: Faces | None = None,
+) -> tuple[MemberFolder, Steps]:
     run = Run(store / "tiny-squares")
     members = run_status(run, experiment)
     images = dict.fromkeys(experiment.specialists, 20)
     epochs = dict.fromkeys(experiment.specialists, experiment.training.max_epochs)
     progress = Progress(members, images, epochs, Console(quiet=True))
-    validation = validation or _faces(7, seed=1)
     batches = member_batches(experiment, "four", _faces(20, seed=0))[index]
-    task = MemberTask(experiment, "four", index, batches, validation)
+    task = MemberTask(experiment, "four", index, batches, validation or _faces(7, seed=1))
     folder = run.member("four", index)
     folder.path.mkdir(parents=True, exist_ok=True)
-    pool = pool or NetworkPool(experiment, "four", images_per_epoch=20)
     training = MemberTraining(task, folder, pool, progress, lambda: why_stop, on_saved=lambda folder: None)
-    train_together(pool, [training.steps()])
-    return folder
+    return folder, training.steps()
 
 
 def _load(tiny_experiment: Path, *settings: str) -> Experiment:
@@ -183,6 +193,23 @@ def test_a_member_does_not_depend_on_the_others(tmp_path: Path, tiny_experiment:
     alone = _train(tmp_path / "a", experiment, index=1)
     _train(tmp_path / "b", experiment, index=0)
     _same_training(alone, _train(tmp_path / "b", experiment, index=1))
+
+
+@pytest.mark.parametrize("shared", ["false", "true"])
+def test_members_trained_at_once_are_those_trained_alone(tmp_path: Path, tiny_experiment: Path, shared: str):
+    experiment = _load(tiny_experiment, "specialists.four.members=3", f"training.shared_batches={shared}")
+    with pytest.raises(InterruptedTrainingError):  # so one is ahead, and one batch is smaller than the others
+        _train(tmp_path / "b", experiment, index=1, why_stop="SIGTERM")
+    pool = NetworkPool(experiment, "four", images_per_epoch=20)
+    members = [_member(tmp_path / "b", experiment, pool, index) for index in range(3)]
+    train_together(pool, [steps for _, steps in members])
+    for index, (folder, _) in enumerate(members):
+        alone = _train(tmp_path / "a", experiment, index)
+        np.testing.assert_allclose(np.load(folder.validation), np.load(alone.validation), atol=0.01)
+        assert damaged_files(folder) == []
+        for record, expected in zip(_history(folder), _history(alone), strict=True):
+            assert record["images"] == expected["images"]
+            assert float(record["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-3)
 
 
 def test_members_differ(tmp_path: Path, tiny_experiment: Path):

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from fkd.errors import UserError
 
@@ -35,6 +33,10 @@ def group_faces(
     groups: one person or photo per number, shape (faces,), or None if unknown.
     Returns the row of the group's first face for every face, shape (faces,).
     """
+    # Loaded here: every command loads this module, and SciPy's graphs take longer than all else it does.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     first, second = _near_duplicates(_perceptual_hashes(images))
     if groups is not None:
         _, first_of_group, group_of_face = np.unique(groups, return_index=True, return_inverse=True)
