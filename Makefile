@@ -8,7 +8,9 @@ FRESH ?=
 TENSORBOARD ?=
 TRAIN ?=
 SPOT_NOTICE ?=
+AT_ONCE ?=
 KILLS ?= 200
+TOPICS ?=
 SEED ?=
 
 # The newest of the supported Pythons, the machine's own first.
@@ -20,19 +22,19 @@ LOCK := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),requirements-gpu.t
 
 FKD := .venv/bin/fkd
 RUN := $(EXPERIMENT) --data '$(DATA)' --store '$(STORE)'
-OPTIONS := $(if $(FRESH),--fresh) $(if $(TENSORBOARD),--tensorboard) $(SPOT_NOTICE:%=--spot-notice %)
+OPTIONS := $(if $(FRESH),--fresh) $(if $(TENSORBOARD),--tensorboard) $(SPOT_NOTICE:%=--spot-notice %) $(AT_ONCE:%=--at-once %)
 SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train-ensemble submit data explore report status select compare demo onnx resnet test lint types chaos bench-report lock clean
+.PHONY: help train-ensemble submit data explore report status select compare demo onnx resnet test lint types chaos bench bench-report lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo 'Variables: EXPERIMENT=stem of experiments/*.yaml or a path  DATA=auto|kaggle|synthetic|folder'
 	@echo '           SET="key=value ..."  STORE=folder|s3://...|gs://...|file://...  SPOT_NOTICE=ec2'
-	@echo '           FRESH=1 (train anew)  TENSORBOARD=1 (write logs)  KILLS=n SEED=n (chaos)'
+	@echo '           FRESH=1 (train anew)  TENSORBOARD=1 (write logs)  AT_ONCE=n (members in one step)  KILLS=n SEED=n (chaos)'
 
 train-ensemble: .venv/run ## Train every member of every specialist; go on where it stopped
 	$(FKD) train $(RUN) $(SETTINGS) $(OPTIONS)
@@ -81,8 +83,12 @@ types: .venv/test ## Check the types of the package
 chaos: .venv/test ## Kill a small training KILLS times and compare it with an undisturbed one
 	.venv/bin/python tests/chaos.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
+bench: .venv/test ## Run the benchmarks and write experiments/BENCHMARKS.md (TOPICS="reading training": only these)
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	.venv/bin/python -m bench $(TOPICS)
+
 bench-report: .venv/test ## Time the pages: 7,049 rows, and 100 members with 300 epochs each
-	.venv/bin/python tests/bench_report.py --data $(if $(filter auto,$(DATA)),synthetic,'$(DATA)')
+	.venv/bin/python -m bench.report --data $(if $(filter auto,$(DATA)),synthetic,'$(DATA)')
 
 lock: ## Renew the lock files from setup.cfg (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 setup.cfg -o requirements.txt
@@ -91,6 +97,7 @@ lock: ## Renew the lock files from setup.cfg (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra onnx setup.cfg -o requirements-onnx.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra demo setup.cfg -o requirements-demo.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra test setup.cfg -o requirements-test.txt
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra bench setup.cfg -o requirements-bench.txt
 
 clean: ## Remove the virtual environment and caches; runs and data stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,6 +1,7 @@
 """The story of fkd, top to bottom: data, explore, train, status, select, submit, report, compare.
 
-One short function a verb. What needs Keras is imported where it is used, so that the others answer at once.
+One short function a verb. What needs Keras or pandas is imported where it is used, so that the others answer
+at once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from rich.console import Console
 
 from fkd.data.faces import FaceData
@@ -39,15 +39,6 @@ from fkd.store import (
     move_aside,
     open_run,
     runs_in,
-)
-from fkd.submission import (
-    read_features,
-    read_solution,
-    read_submission,
-    score,
-    submission_table,
-    total_rmse_px,
-    write_submission,
 )
 
 if TYPE_CHECKING:
@@ -168,6 +159,7 @@ def submit(request: Request, console: Console) -> None:
 
     from fkd.device import require_visible_gpu
     from fkd.predict import predict_ensemble
+    from fkd.submission import submission_table, total_rmse_px, write_submission
 
     console.print(f"Predicting {len(faces.test.ids):,} test images on {require_visible_gpu()}")
     chosen = {report.specialist: report.chosen for report in reports}
@@ -191,6 +183,8 @@ def submit(request: Request, console: Console) -> None:
 
 def score_files(submission: Path, solution: Path, console: Console) -> None:
     """Print the RMSE of a submission; features come from the solution or the lookup table beside it."""
+    from fkd.submission import read_features, read_solution, read_submission, score
+
     lookup = solution.with_name("IdLookupTable.csv")
     features = read_features(lookup) if lookup.is_file() else None
     console.print(score_table(score(read_submission(submission), read_solution(solution), features)))
@@ -271,6 +265,8 @@ def compare(
 
     only: experiments to train, none for all. The tables go into README.md and results/ beside the file.
     """
+    import pandas as pd
+
     from fkd.comparison import compare_table, load_comparison
 
     comparison = load_comparison(file)

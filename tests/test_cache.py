@@ -138,6 +138,17 @@ def test_damage_anywhere_is_noticed_or_harmless(folder: Path) -> None:
     assert noticed > 100
 
 
+def test_a_header_that_asks_for_fewer_values_is_noticed(folder: Path) -> None:
+    first, _ = load(folder)
+    path = cache_of(folder)
+    sound = path.read_bytes()
+    path.write_bytes(sound.replace(b"(3, 96, 96)", b"(2, 96, 96)"))
+    assert path.read_bytes() != sound
+    data, said = load(folder)
+    assert_same(first, data)
+    assert said[0].endswith("(ValueError: wrong CRC-32 of training_images.npy).")
+
+
 @pytest.mark.parametrize("size", [0, 1000, -1000], ids=["empty", "beginning", "end is missing"])
 def test_a_cut_cache_is_built_anew(folder: Path, size: int) -> None:
     first, _ = load(folder)

@@ -3,23 +3,36 @@
 One uncompressed .npz file per folder. NumPy's archive carries a CRC-32 of every array.
 """
 
+from __future__ import annotations
+
 import hashlib
+import io
 import json
+import mmap
 import os
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from fkd.data.faces import FaceData, Faces
 from fkd.data.formats import check_points, recognise
 from fkd.errors import UserError
 from fkd.keypoints import SCHEMAS, Schema
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Of a file in a zip archive; its last two fields are the lengths of the name and of the extra field.
+_LOCAL_HEADER_BYTES = 30
+_LARGEST_ARRAY_HEADER_BYTES = 4096
 _FORMAT = 2  # raise it when reading the same files gives other arrays
 
 
@@ -87,11 +100,12 @@ def _stamps(files: dict[str, Path]) -> list[list[str | int]]:
 def _read_cache(path: Path, say: Callable[[str], None]) -> tuple[FaceData, list[list[str | int]]] | None:
     """The data set and the stamps of the files it was read from; None if of another format or damaged."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            # Loading alone checks no CRC where a spoilt header asks for fewer bytes than there are.
-            if spoilt := archive.zip.testzip():
-                raise ValueError(f"wrong CRC-32 of {spoilt}")
-            arrays = {key: archive[key] for key in archive.files}
+        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            # Mapped rather than read: nothing is copied, and processes share the pages.
+            content = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+            arrays = {
+                info.filename.removesuffix(".npy"): _array(content, info) for info in archive.infolist()
+            }
         about = json.loads(arrays["about"].item())
         if about["format"] != _FORMAT:
             return None
@@ -102,6 +116,19 @@ def _read_cache(path: Path, say: Callable[[str], None]) -> tuple[FaceData, list[
     except Exception as error:  # a damaged archive raises nearly every kind there is
         say(f"The cache {path} is damaged and is built anew ({type(error).__name__}: {error}).")
         return None
+
+
+def _array(content: memoryview, entry: zipfile.ZipInfo) -> npt.NDArray:
+    """One array of an uncompressed .npz file, read-only; raises ValueError where its CRC-32 is wrong."""
+    name_and_extra = struct.unpack_from("<HH", content, entry.header_offset + _LOCAL_HEADER_BYTES - 4)
+    start = entry.header_offset + _LOCAL_HEADER_BYTES + sum(name_and_extra)
+    file = content[start : start + entry.file_size]
+    if zlib.crc32(file) != entry.CRC:
+        raise ValueError(f"wrong CRC-32 of {entry.filename}")
+    header = io.BytesIO(file[:_LARGEST_ARRAY_HEADER_BYTES])
+    np.lib.format.read_magic(header)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(header)
+    return np.frombuffer(file[header.tell() :], dtype).reshape(shape)
 
 
 def _write_cache(
@@ -147,10 +174,14 @@ def _to_arrays(data: FaceData) -> dict[str, npt.NDArray]:
 
 def _plain(column: pd.Series) -> npt.NDArray:
     """Text as NumPy's fixed-width text, which needs no pickle."""
+    import pandas as pd  # slow to load
+
     return column.to_numpy() if pd.api.types.is_numeric_dtype(column) else column.to_numpy(dtype=np.str_)
 
 
 def _from_arrays(checksum: str, point_names: tuple[str, ...], arrays: dict[str, npt.NDArray]) -> FaceData:
+    import pandas as pd  # slow to load
+
     training, test = (
         Faces(arrays[f"{part}_images"], arrays[f"{part}_keypoints"], arrays[f"{part}_ids"])
         for part in ("training", "test")

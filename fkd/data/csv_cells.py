@@ -16,12 +16,13 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from fkd.errors import UserError
 
 _MISSING = {"", "nan", "na", "n/a", "null"}
 _LARGEST_COORDINATE = float(np.finfo(np.float32).max)
-_BLOCK_BYTES = 2**20
+_BLOCK_BYTES = 2**18
 _SHOWN_CHARACTERS = 30
 
 
@@ -39,6 +40,20 @@ class Cell(NamedTuple):
             f"{self.path}, line {self.line}, column {self.column}: expected {expected}, "
             f"received {received or shown(self.text)}; correct it or fetch the file again."
         )
+
+
+class Line(NamedTuple):
+    """A line's place and the texts of the columns that are read, not yet cells: a large file has many."""
+
+    path: Path
+    number: int
+    columns: Sequence[str]
+    texts: Sequence[str]
+
+    def cells(self) -> list[Cell]:
+        """The texts with their places, without quotes."""
+        named = zip(self.columns, self.texts, strict=True)
+        return [Cell(self.path, self.number, column, text.strip(' "')) for column, text in named]
 
 
 def shown(text: str) -> str:
@@ -145,6 +160,18 @@ def coordinate(cell: Cell) -> float:
     if "_" in cell.text or not abs(value) <= _LARGEST_COORDINATE:
         raise cell.error("a finite number of pixels or nothing")
     return value
+
+
+def coordinates(lines: Sequence[Line]) -> npt.NDArray[np.float64]:
+    """Pixels, shape (lines, columns), as `coordinate` reads each; UserError at the first that is wrong."""
+    try:
+        values = np.array([[float(text or "nan") for text in line.texts] for line in lines])
+        plain = not (np.abs(values) > _LARGEST_COORDINATE).any()
+    except ValueError:
+        plain = False
+    if plain and not any("_" in "".join(line.texts) for line in lines):
+        return values
+    return np.array([[coordinate(cell) for cell in line.cells()] for line in lines])
 
 
 def nearest(name: str, candidates: Sequence[str]) -> str | None:

@@ -1,10 +1,15 @@
 """The shapes in which face data travels through the package."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Faces:
     keypoints: npt.NDArray[np.float32]
     ids: npt.NDArray[np.int64]
 
-    def take(self, rows: npt.NDArray[np.int64]) -> "Faces":
+    def take(self, rows: npt.NDArray[np.int64]) -> Faces:
         """The faces at these positions, in this order."""
         return Faces(self.images[rows], self.keypoints[rows], self.ids[rows])
 

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from fkd.data.csv_cells import shown
 from fkd.data.faces import FaceData, Faces
@@ -269,6 +268,8 @@ def _without_test(
     schema: Schema,
 ) -> FaceData:
     """Training faces alone, with the points of `schema` out of those that the files hold."""
+    import pandas as pd  # slow to load
+
     keypoints = np.array([points for _, points in faces])
     wanted = [held.names.index(point) for point in schema.names]
     nobody = Faces(

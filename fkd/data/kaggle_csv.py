@@ -1,19 +1,23 @@
 """Reads the competition's files, zipped or not, quickly and strictly."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from fkd.data.csv_cells import (
     Cell,
+    Line,
     check_not_empty,
     check_width,
     coordinate,
+    coordinates,
     integer,
     nearest,
     open_csv,
@@ -25,12 +29,15 @@ from fkd.data.csv_cells import (
 from fkd.data.faces import FaceData, Faces
 from fkd.keypoints import IMAGE_SIZE_PX, KAGGLE15, Schema
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 REQUIRED_FILES = ("training", "test", "IdLookupTable")
 OPTIONAL_FILES = ("groups", "solution")
 
 _PIXELS = IMAGE_SIZE_PX**2
 _LARGEST_PIXEL = np.iinfo(np.uint8).max
-_BYTES_AT_ONCE = 2**18  # about 8 rows, whose text and numbers (3 MB) stay in the processor's cache
+_BYTES_AT_ONCE = 2**18  # about 8 rows, whose text and numbers (2 MB) stay in the processor's cache
 
 
 def find_files(folder: Path) -> dict[str, Path]:
@@ -71,22 +78,21 @@ def read_training(path: Path, say: Callable[[str], None] = print, schema: Schema
     unlabelled, and the number of such points is said. Coordinates outside the frame are kept.
     Raises UserError for columns, coordinates or pixels that are not as expected.
     """
-    rows, images = _read_images(path, schema.columns)
-    values = [[coordinate(cell) for cell in row] for row in rows]
-    keypoints = np.array(values, dtype=np.float32).reshape(len(rows), -1, 2)
+    lines, images = _read_images(path, schema.columns)
+    keypoints = coordinates(lines).astype(np.float32).reshape(len(lines), -1, 2)
     absent = np.isnan(keypoints)
     half_labelled = absent.any(axis=2) & ~absent.all(axis=2)
     if half_labelled.any():
         say(f"{path}: {half_labelled.sum():,} points have only one coordinate and count as unlabelled.")
         keypoints[half_labelled] = np.nan
-    return Faces(images, keypoints, np.arange(len(rows)))
+    return Faces(images, keypoints, np.arange(len(lines)))
 
 
 def read_test(path: Path, schema: Schema = KAGGLE15) -> Faces:
     """Read test.csv (`ImageId`, `Image`); no point has a label. Raises UserError as `read_training` does."""
-    rows, images = _read_images(path, ("ImageId",))
-    ids = np.array(unique_integers([cell for (cell,) in rows]))
-    return Faces(images, np.full((len(rows), len(schema.names), 2), np.nan, np.float32), ids)
+    lines, images = _read_images(path, ("ImageId",))
+    ids = np.array(unique_integers([cell for line in lines for cell in line.cells()]))
+    return Faces(images, np.full((len(lines), len(schema.names), 2), np.nan, np.float32), ids)
 
 
 def read_lookup(path: Path, image_ids: npt.NDArray[np.int64], schema: Schema = KAGGLE15) -> pd.DataFrame:
@@ -94,6 +100,8 @@ def read_lookup(path: Path, image_ids: npt.NDArray[np.int64], schema: Schema = K
 
     Raises UserError for an image that is not in `image_ids`, an unknown feature or a repeated RowId.
     """
+    import pandas as pd  # slow to load
+
     cells = read_columns(path, ("RowId", "ImageId", "FeatureName"))
     known_ids = set(image_ids.tolist())
     for cell in cells["ImageId"]:
@@ -133,6 +141,8 @@ def read_solution(path: Path, lookup: pd.DataFrame) -> pd.DataFrame:
 
     Location is in pixels. Raises UserError unless it gives one finite value for every RowId of the lookup.
     """
+    import pandas as pd  # slow to load
+
     cells = read_columns(path, ("RowId", "Location", "Usage"))
     row_ids = unique_integers(cells["RowId"])
     known_ids = set(lookup["RowId"].tolist())
@@ -152,77 +162,79 @@ def read_solution(path: Path, lookup: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([lookup[["RowId", "FeatureName"]], values], axis=1)
 
 
-def _read_images(path: Path, columns: Sequence[str]) -> tuple[list[list[Cell]], npt.NDArray[np.uint8]]:
-    """The cells of `columns` for every row, and the images, shape (rows, height, width)."""
-    # Unzipping and parsing take about the same time and both release Python's lock: one thread for each.
-    with open_csv(path) as stream, ThreadPoolExecutor(max_workers=1) as parser:
+def _read_images(path: Path, columns: Sequence[str]) -> tuple[list[Line], npt.NDArray[np.uint8]]:
+    """The texts of `columns` for every row, and the images, shape (rows, height, width)."""
+    rows: list[Line] = []
+    images = bytearray()
+    with open_csv(path) as stream, ThreadPoolExecutor(max_workers=1) as reader:
         first_line = stream.readline().decode("utf-8-sig", errors="replace")
         header = read_header(path, first_line, (*columns, "Image"))
         if header[-1] != "Image":
             raise Cell(path, 1, "Image", "").error("it as the last column", f"{header[-1]!r} there")
-        parts = []
         number = 2
-        while lines := stream.readlines(_BYTES_AT_ONCE):
-            parts.append(parser.submit(_parse_lines, path, header, columns, number, lines))
+        # Unzipping and parsing both release Python's lock: while lines are parsed, the next are unzipped.
+        coming = reader.submit(stream.readlines, _BYTES_AT_ONCE)
+        while lines := coming.result():
+            coming = reader.submit(stream.readlines, _BYTES_AT_ONCE)
+            parsed, pixels = _parse_lines(path, header, columns, number, lines)
+            rows += parsed
+            images += pixels.data
             number += len(lines)
-    cells = [row for part in parts for row in part.result()[0]]
-    check_not_empty(path, cells)
-    images = np.concatenate([part.result()[1] for part in parts])
-    return cells, images.reshape(-1, IMAGE_SIZE_PX, IMAGE_SIZE_PX)
+    check_not_empty(path, rows)
+    return rows, np.frombuffer(images, np.uint8).reshape(-1, IMAGE_SIZE_PX, IMAGE_SIZE_PX)
 
 
 def _parse_lines(
     path: Path, header: Sequence[str], columns: Sequence[str], number: int, lines: Sequence[bytes]
-) -> tuple[list[list[Cell]], npt.NDArray[np.uint8]]:
-    """The cells of `columns` and the images, shape (rows, pixels), of lines that begin with line `number`.
+) -> tuple[list[Line], npt.NDArray[np.uint8]]:
+    """The texts of `columns` and the images, shape (rows, pixels), of lines that begin with line `number`.
 
     The lines are split at every comma: no value of these files contains one, quoted or not.
     """
-    places = [(column, header.index(column)) for column in columns]
-    cells: list[list[Cell]] = []
-    texts: list[bytes] = []
-    image_cells: list[Cell] = []
+    places = [header.index(column) for column in columns]
+    rows: list[Line] = []
+    images: list[bytes] = []
     for line_number, line in enumerate(lines, start=number):
         before, _, pixels = line.rpartition(b",")
         if not before and not pixels.strip():
             continue  # an empty line
         values = before.decode(errors="replace").split(",")
         check_width(path, line_number, header, len(values) + 1)
-        cells.append([Cell(path, line_number, column, values[place].strip(' "')) for column, place in places])
-        image_cells.append(Cell(path, line_number, "Image", ""))
-        texts.append(pixels.strip(b' "\r\n'))
-    images = _parse_plain_pixels(texts)
-    if images is None:
-        rows = [_parse_pixels_one_by_one(*row) for row in zip(image_cells, texts, strict=True)]
-        images = np.array(rows, dtype=np.uint8).reshape(-1, _PIXELS)
-    return cells, images
+        rows.append(Line(path, line_number, columns, [values[place] for place in places]))
+        images.append(pixels.strip(b' "\r\n'))
+    parsed = _parse_plain_pixels(images)
+    if parsed is None:
+        one_by_one = [_parse_pixels_one_by_one(*row) for row in zip(rows, images, strict=True)]
+        parsed = np.array(one_by_one, dtype=np.uint8).reshape(-1, _PIXELS)
+    return rows, parsed
 
 
 def _parse_plain_pixels(texts: Sequence[bytes]) -> npt.NDArray[np.uint8] | None:
     """Parse all digits at once where single spaces part the right number of values; None where not."""
     # With two bytes in front the first number too has a place for hundreds.
-    text = np.frombuffer(b"  " + b" ".join(texts) + b" ", np.uint8)
+    text = np.frombuffer(b" ".join((b"", b"", *texts, b"")), np.uint8)
     places = np.flatnonzero(text[3:] == ord(" "))  # of each number's hundreds, three bytes before its space
     row_ends = np.cumsum([len(row) + 1 for row in texts]) - 2
     if not texts or len(places) != _PIXELS * len(texts) or (places[_PIXELS - 1 :: _PIXELS] != row_ends).any():
         return None
-    digits = np.diff(places, prepend=-2) - 1  # how many each number has
-    if digits.min() < 1 or digits.max() > 3:
-        return None
     # A byte below "0" wraps round, so that it too is above 9.
-    ones = text[2:][places] - np.uint8(ord("0"))
-    tens = (text[1:][places] - np.uint8(ord("0"))) * (digits > 1)
-    hundreds = (text[places] - np.uint8(ord("0"))) * (digits > 2)
-    if max(ones.max(), tens.max(), hundreds.max()) > 9:
+    hundreds, tens, ones = (text[shift:].take(places) - np.uint8(ord("0")) for shift in range(3))
+    has_tens = tens <= 9
+    has_hundreds = (hundreds <= 9) & has_tens
+    digits = len(places) + np.count_nonzero(has_tens) + np.count_nonzero(has_hundreds)
+    if ones.max() > 9 or 2 + digits + len(places) != len(text):
+        return None  # what is neither a digit of a number nor the space after it
+    hundreds *= has_hundreds
+    below_100 = np.uint8(10) * (tens * has_tens) + ones
+    values = np.uint8(100) * hundreds + below_100
+    if hundreds.max() > 2 or (values < below_100).any():  # above 255 they wrap round
         return None
-    values = np.uint16(100) * hundreds + np.uint8(10) * tens + ones
-    if values.max() > _LARGEST_PIXEL:
-        return None
-    return values.astype(np.uint8).reshape(len(texts), _PIXELS)
+    return values.reshape(len(texts), _PIXELS)
 
 
-def _parse_pixels_one_by_one(cell: Cell, text: bytes) -> list[int]:
+def _parse_pixels_one_by_one(row: Line, text: bytes) -> list[int]:
     """The same for one row with any white space, slowly; UserError at the first value that is wrong."""
+    cell = Cell(row.path, row.number, "Image", "")
     numbers = text.split()
     for place, number in enumerate(numbers, start=1):
         if not number.isdigit() or float(number) > _LARGEST_PIXEL:

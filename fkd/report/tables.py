@@ -1,12 +1,17 @@
 """Tables for the terminal."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from rich.table import Table
 
 from fkd.ensemble import Estimate, SelectionReport
 from fkd.status import MemberStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def selection_table(report: SelectionReport) -> Table:

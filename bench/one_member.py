@@ -1,0 +1,59 @@
+"""One member of the published ensemble, prepared as `fkd train` prepares it."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from fkd.batch_stream import member_batches
+from fkd.data.faces import Faces
+from fkd.data.source import load_data
+from fkd.experiment import Experiment, load_experiment
+from fkd.network_pool import NetworkPool
+from fkd.progress import Progress
+from fkd.specialists import make_splits
+from fkd.status import MemberStatus
+from fkd.store import Run
+from fkd.train import MemberTask, MemberTraining
+
+SPECIALIST = "four"
+
+
+@dataclass(frozen=True)
+class Published:
+    """The four-point specialist of ensemble.yaml with some of its rows."""
+
+    experiment: Experiment
+    training: Faces
+    validation: Faces
+
+    def pool(self) -> NetworkPool:
+        """A pool in which nothing is compiled yet."""
+        return NetworkPool(self.experiment, SPECIALIST, images_per_epoch=len(self.training.ids))
+
+    def task(self, index: int) -> MemberTask:
+        """What the member of this number learns from."""
+        batches = member_batches(self.experiment, SPECIALIST, self.training)[index]
+        return MemberTask(self.experiment, SPECIALIST, index, batches, self.validation)
+
+    def start(self, index: int, pool: NetworkPool, store: Path) -> MemberTraining:
+        """A member's training in an empty store, which says nothing."""
+        task, images = self.task(index), {SPECIALIST: len(self.training.ids)}
+        epochs = {SPECIALIST: self.experiment.training.max_epochs}
+        progress = Progress([MemberStatus(task.name, "waiting")], images, epochs, Console(quiet=True))
+        folder = Run(store).member(SPECIALIST, index)
+        folder.path.mkdir(parents=True)
+        return MemberTraining(task, folder, pool, progress, lambda: None, lambda folder: None)
+
+
+def published(
+    data_folder: Path, *settings: str, training_rows: int | None = None, validation_rows: int | None = None
+) -> Published:
+    """The specialist with its first rows; None for all. settings: `key=value` put over ensemble.yaml."""
+    experiment = load_experiment("ensemble", settings)
+    data = load_data(str(data_folder), lambda line: None)
+    with tempfile.TemporaryDirectory() as run:
+        split = make_splits(Run(Path(run)), experiment, data)[SPECIALIST]
+    training = data.training.take(split.training[:training_rows])
+    return Published(experiment, training, data.training.take(split.validation[:validation_rows]))

@@ -1,0 +1,26 @@
+"""Training steps in mixed bfloat16 beside float32: speed alone; the error stands with the topic `passes`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.at_once import IMAGES, noise
+from bench.rows import Row, side_by_side
+from fkd.experiment import load_experiment
+from fkd.network_pool import NetworkPool
+
+STEPS = 3
+
+
+def measure(data_folder: Path) -> list[Row]:
+    """Training images/s of the published eleven-point network on ready batches."""
+    halves_s, float32_s = side_by_side(_steps("mixed_bfloat16"), _steps("float32"))
+    images = STEPS * load_experiment("ensemble").specialists["eleven"].batch_size
+    detail = f"{images / halves_s:,.0f} against {images / float32_s:,.0f} images/s"
+    return [Row("training in mixed_bfloat16", "float32", float32_s / halves_s, 1.6, detail)]
+
+
+def _steps(precision: str) -> Callable[[], object]:
+    experiment = load_experiment("ensemble", [f"training.precision={precision}"])
+    pool = NetworkPool(experiment, "eleven", IMAGES)
+    model, batch = pool.take((0,)), noise(experiment.specialists["eleven"].batch_size)
+    return lambda: [pool.train([model], [batch]) for _ in range(STEPS)]
