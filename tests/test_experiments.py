@@ -28,6 +28,8 @@ NAMES = sorted(
     if (name := file.relative_to(REPOSITORY / EXPERIMENTS_FOLDER).with_suffix("").as_posix())
     not in NOT_EXPERIMENTS
 )
+# Those of passes/ train networks of the others, faster or longer.
+SYSTEMS = [name for name in NAMES if not name.startswith("passes/")]
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +59,11 @@ def test_a_file_opens_with_purpose_command_and_observation(name: str):
     ]
 
 
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(SYSTEMS)))
+def test_a_file_about_passes_loads(name: str):
+    assert list(load_experiment(name).specialists) == ["eleven"]
+
+
 def _faces(experiment: Experiment, count: int) -> Faces:
     rng = np.random.default_rng(count)
     images = rng.integers(0, 256, (count, 96, 96), np.uint8)
@@ -64,8 +71,7 @@ def _faces(experiment: Experiment, count: int) -> Faces:
     return Faces(images, rng.uniform(10, 85, (count, points, 2)).astype(np.float32), np.arange(count))
 
 
-# Those of passes/ change how long and how fast networks are trained that others train here.
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("passes/")])
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_a_file_trains_one_epoch_and_predicts(tmp_path: Path, name: str):
     experiment = load_experiment(name, ["training.max_epochs=1"])
     if experiment.network.kind == "resnet":
@@ -146,7 +152,7 @@ def test_the_published_member_has_208470_weights():
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_parameters_of_plain_networks_are_as_counted_by_hand(name: str):
     experiment = load_experiment(name)
     if not isinstance(experiment.network, ConvolutionalNetwork):
