@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import numpy.typing as npt
 
 from fkd.augment import Batch
@@ -63,6 +64,7 @@ class NetworkPool:
         """
         _assign(self._evaluated.variables, model.variables)
         model.optimizer.finalize_variable_values(self._evaluated.trainable_variables)
+        _assign(self._evaluated.variables, self._evaluated.variables)
         return self._evaluated
 
     def _compile(self) -> keras.Model:
@@ -76,7 +78,7 @@ class NetworkPool:
             jit_compile="auto" if visible_gpus() else False,
         )
         model.optimizer.build(model.trainable_variables)
-        self._optimizer_at_start = [keras.ops.convert_to_numpy(v) for v in model.optimizer.variables]
+        self._optimizer_at_start = [_copy(variable) for variable in model.optimizer.variables]
         return model
 
 
@@ -112,5 +114,10 @@ def _tensorflow_step(
 
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
+    """Give variables values of their own: JAX would let two share memory that the next step overwrites."""
     for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+        variable.assign(_copy(value))
+
+
+def _copy(value: Any) -> npt.NDArray[Any]:
+    return np.array(keras.ops.convert_to_numpy(value))

@@ -75,12 +75,16 @@ def status_table(run_name: str, members: Sequence[MemberStatus]) -> Table:
 
 def markdown_table(table: pd.DataFrame) -> str:
     """A table in Markdown; `not run` for what is not known."""
+    import pandas as pd  # slow to load
+
     rule = ["---:" if pd.api.types.is_numeric_dtype(table[column]) else "---" for column in table]
     lines = [list(table.columns), rule, *([_cell(value) for value in row] for row in table.to_numpy(object))]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _cell(value: object) -> str:
+    import pandas as pd  # slow to load
+
     if pd.isna(value):
         return "not run"
     if not isinstance(value, int | float):
