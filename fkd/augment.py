@@ -1,10 +1,11 @@
 """Batches of augmented faces as a pure function of (seed, epoch, index).
 
-The five geometric transforms become one sampling of the image. An output pixel q shows the source picture at
-`H^-1(q + u(q))`: u is the elastic shift, H the homography of flip, rotation, scaling and perspective, in that
-order. A keypoint goes the other way: `H(p)` in closed form, then `q + u(q) = H(p)` by Newton's method.
+The six geometric transforms become one sampling of the image. An output pixel q shows the source picture at
+`H^-1(q + u(q))`: u is the elastic shift, H the homography of flip, rotation, scaling, shift and perspective,
+in that order. A keypoint goes the other way: `H(p)` in closed form, then `q + u(q) = H(p)` by Newton's
+method.
 
-Before that, contrast and brightness change the grey levels, after it a blur the whole.
+Before that, contrast and brightness change the grey levels; after it come blur, noise and cut-out.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.keypoints import CENTRE_PX, HALF_WIDTH_PX, IMAGE_SIZE_PX, MAX_GREY, Schema, to_unit
-from fkd.settings.augmentation import Augmentation, Blur, Elastic
+from fkd.settings.augmentation import Augmentation, Blur, CutOut, Elastic, Noise
 
 # Noise nodes further outside the frame, in standard deviations of the smoothing, weigh nothing inside it.
 NOISE_REACH = 3
@@ -70,6 +71,8 @@ class Batches:
         images = _shade(self.images[rows], self.augmentation, rng)
         warp.sample(images)
         _blur(images, self.augmentation.blur, rng)
+        _add_noise(images, self.augmentation.noise, rng)
+        _cut_out(images, self.augmentation.cut_out, rng)
         # After a flip every point carries the name of its twin.
         twins = self.schema.twins[self.target_indices]
         sources = np.where(warp.flipped[:, np.newaxis], twins, self.target_indices)
@@ -83,7 +86,7 @@ class Batches:
 
 @dataclass(frozen=True, eq=False)
 class Warp:
-    """Where each face of a batch goes: flip, rotation, scaling, perspective and elastic in one sampling.
+    """Where each face of a batch goes: flip, rotation, scaling, shift, perspective, elastic in one sampling.
 
     flipped, bent: bool, shape (faces,); whether the homography mirrors and whether there is an elastic shift.
     homographies: shape (faces, 3, 3), in pixels.
@@ -163,15 +166,17 @@ class Warp:
 
 def draw_warp(augmentation: Augmentation, faces: int, rng: np.random.Generator) -> Warp:
     """Draw a geometry for each face; every transform happens with its own probability."""
-    rotation, scaling, perspective = augmentation.rotation, augmentation.scaling, augmentation.perspective
+    rotation, scaling, shift = augmentation.rotation, augmentation.scaling, augmentation.shift
+    perspective = augmentation.perspective
     flipped = _happens(rng, augmentation.flip.probability, faces)
     radians = _draw(rng, rotation.probability, np.radians(rotation.max_degrees), faces)
     factors = 1 + _draw(rng, scaling.probability, scaling.limit, faces)
+    shifts_px = _draw(rng, shift.probability, shift.max_px, faces, 2)
     corner_shifts_px = _draw(rng, perspective.probability, perspective.max_shift * IMAGE_SIZE_PX, faces, 4, 2)
     bent = _happens(rng, augmentation.elastic.probability, faces)
     return Warp(
         flipped,
-        _homographies(flipped, radians, factors, corner_shifts_px),
+        _homographies(flipped, radians, factors, shifts_px, corner_shifts_px),
         bent,
         _noise_px(rng, augmentation.elastic, bent),
         augmentation.elastic.smoothness_px,
@@ -192,14 +197,15 @@ def _draw(rng: np.random.Generator, probability: float, limit: float, faces: int
 
 
 def _homographies(
-    flipped: npt.NDArray[np.bool_], radians: Array, factors: Array, corner_shifts_px: Array
+    flipped: npt.NDArray[np.bool_], radians: Array, factors: Array, shifts_px: Array, corner_shifts_px: Array
 ) -> Array:
-    """Flip, then rotation and scaling about the centre, then perspective, shape (faces, 3, 3)."""
+    """Flip, then rotation and scaling about the centre, shift, perspective, shape (faces, 3, 3)."""
     cosines, sines = factors * np.cos(radians), factors * np.sin(radians)
     matrices = np.tile(np.eye(3), (len(flipped), 1, 1))
     matrices[:, 0, :2] = np.column_stack([cosines, sines])
     matrices[:, 1, :2] = np.column_stack([-sines, cosines])
     matrices[flipped, :, 0] *= -1
+    matrices[:, :2, 2] = shifts_px
     for i in np.flatnonzero(corner_shifts_px.any(axis=(1, 2))):
         corners_px = (CORNERS_FROM_CENTRE_PX + corner_shifts_px[i]).astype(np.float32)
         matrices[i] = cv2.getPerspectiveTransform(CORNERS_FROM_CENTRE_PX, corners_px) @ matrices[i]
@@ -253,3 +259,20 @@ def _blur(images: npt.NDArray[np.float32], blur: Blur, rng: np.random.Generator)
     sigmas_px = np.abs(_draw(rng, blur.probability, blur.max_sigma_px, len(images)))
     for i in np.flatnonzero(sigmas_px):
         images[i] = cv2.GaussianBlur(images[i], (0, 0), sigmas_px[i])
+
+
+def _add_noise(images: npt.NDArray[np.float32], noise: Noise, rng: np.random.Generator) -> None:
+    """Add noise to images in [0, 1] in place."""
+    deviations = np.abs(_draw(rng, noise.probability, noise.limit, len(images)))
+    for i in np.flatnonzero(deviations):
+        images[i] += np.float32(deviations[i]) * rng.standard_normal(images[i].shape, np.float32)
+        np.clip(images[i], 0, 1, out=images[i])
+
+
+def _cut_out(images: npt.NDArray[np.float32], cut_out: CutOut, rng: np.random.Generator) -> None:
+    """Paint a rectangle of each image in place; its centre is anywhere in the frame."""
+    sides_px = np.abs(_draw(rng, cut_out.probability, cut_out.max_px, len(images), 2))
+    for i in np.flatnonzero(sides_px.all(axis=1)):
+        centre_px = rng.uniform(0, IMAGE_SIZE_PX, 2)
+        first, last = (np.rint(centre_px + sign * sides_px[i] / 2).astype(int).clip(0) for sign in (-1, 1))
+        images[i, first[1] : last[1], first[0] : last[0]] = images[i].mean()

@@ -28,11 +28,13 @@ STRONG = Augmentation.model_validate(
         "blur": {"probability": 0.5, "max_sigma_px": 2},
         "rotation": {"probability": 0.5, "max_degrees": 30},
         "scaling": {"probability": 0.5, "limit": 0.2},
+        "shift": {"probability": 0.5, "max_px": 8},
         "elastic": {"probability": 0.5, "amplitude_px": 1.6, "smoothness_px": 8},
         "perspective": {"probability": 0.5, "max_shift": 0.1},
     }
 )
-NAMES = tuple(Augmentation.model_fields)
+# Noise and cut-out have tests of their own: in them no dot is found again.
+NAMES = tuple(name for name in Augmentation.model_fields if name not in ("noise", "cut_out"))
 GREY = ("contrast", "brightness", "blur")  # they leave every point where it is
 
 GRID_PX = np.stack(np.meshgrid(PIXELS, PIXELS), axis=-1)  # (row, column, xy)
@@ -145,6 +147,40 @@ def test_a_flip_mirrors_every_point_of_a_schema_to_its_twin(schema: Schema) -> N
     for name, (x, y) in zip(schema.names, keypoints[0], strict=True):
         twin = re.sub("left|right", lambda side: other_side[side[0]], name)
         np.testing.assert_allclose(flipped_px[twin], [95 - x, y], atol=1e-4)
+
+
+def test_a_shift_moves_picture_and_points_alike() -> None:
+    keypoints = one_face(nose_tip=(50, 60))
+    batches = make_batches(noise_images(1), keypoints, always(STRONG, "shift"), [NOSE])
+    moves_px = [points_of(batches(epoch, 0)[1])[0, 0] - (50, 60) for epoch in range(200)]
+    assert np.abs(moves_px).max() <= 8
+    assert np.abs(np.mean(moves_px, axis=0)).max() < 1  # four standard errors
+    assert np.std(moves_px, axis=0) == pytest.approx([8 / 3**0.5] * 2, rel=0.1)
+
+
+def test_noise_has_a_standard_deviation_up_to_the_limit() -> None:
+    grey = np.full((200, IMAGE_SIZE_PX, IMAGE_SIZE_PX), 128, np.uint8)
+    noise = Augmentation.model_validate({"noise": {"probability": 1, "limit": 0.1}})
+    deviations = make_batches(grey, augmentation=noise)(0, 0)[0].std(axis=(1, 2, 3))
+    assert deviations.max() <= 0.102
+    assert deviations.mean() == pytest.approx(0.05, rel=0.15)
+
+
+def test_a_cut_out_rectangle_has_the_mean_grey_and_at_most_the_longest_side() -> None:
+    cut_out = Augmentation.model_validate({"cut_out": {"probability": 1, "max_px": 20}})
+    pictures = noise_images(100)
+    images = make_batches(pictures, augmentation=cut_out)(0, 0)[0][..., 0]
+    stills = make_batches(pictures)(0, 0)[0][..., 0]
+    heights = []
+    for image, still in zip(images, stills, strict=True):
+        changed_rows, changed_columns = np.nonzero(image != still)
+        if len(changed_rows):
+            rows, columns = np.ptp(changed_rows) + 1, np.ptp(changed_columns) + 1
+            assert max(rows, columns) <= 20
+            assert image[changed_rows, changed_columns] == pytest.approx(still.mean(), abs=1e-4)
+            heights.append(rows)
+    assert len(heights) > 80
+    assert max(heights) > 15
 
 
 def test_a_target_may_come_from_a_twin_that_is_no_target() -> None:

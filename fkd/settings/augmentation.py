@@ -2,6 +2,7 @@
 
 from pydantic import Field, model_validator
 
+from fkd.keypoints import IMAGE_SIZE_PX
 from fkd.settings.base import Probability, Settings
 
 
@@ -46,6 +47,27 @@ class Scaling(Settings):
     limit: float = Field(0.1, ge=0, lt=1)
 
 
+class Shift(Settings):
+    """Move the picture along each axis by a distance from [-max_px, max_px]."""
+
+    probability: Probability = 0.0
+    max_px: float = Field(4.0, ge=0)
+
+
+class Noise(Settings):
+    """Add white Gaussian noise with a standard deviation from [0, limit], in grey values from 0 to 1."""
+
+    probability: Probability = 0.0
+    limit: float = Field(0.05, ge=0)
+
+
+class CutOut(Settings):
+    """Paint a rectangle with the image's mean grey, its sides from [0, max_px] (DeVries and Taylor 2017)."""
+
+    probability: Probability = 0.0
+    max_px: float = Field(32.0, ge=0, le=IMAGE_SIZE_PX)
+
+
 class Elastic(Settings):
     """Shift every pixel by a smooth random field (Simard et al. 2003).
 
@@ -82,7 +104,10 @@ class Augmentation(Settings):
     contrast: Contrast = Contrast()
     brightness: Brightness = Brightness()
     blur: Blur = Blur()
+    noise: Noise = Noise()
+    cut_out: CutOut = CutOut()
     rotation: Rotation = Rotation()
     scaling: Scaling = Scaling()
+    shift: Shift = Shift()
     elastic: Elastic = Elastic()
     perspective: Perspective = Perspective()
