@@ -23,7 +23,7 @@ from fkd.keypoints import IMAGE_SIZE_PX
 from fkd.models.build import build_model
 from fkd.predict import predict_ensemble
 from fkd.settings.base import Settings, read_settings, validated
-from fkd.specialists import read_split
+from fkd.specialists import read_split, validation_predictions
 from fkd.store import Run, is_done, trained_otherwise
 
 Pixels = npt.NDArray[np.floating]
@@ -179,7 +179,7 @@ def _predict(
         return predict_ensemble(run, asked, chosen, faces.training.images[rows])[:, points]
     split = read_split(run, specialist)
     positions = np.searchsorted(split.validation, rows)
-    predictions = np.stack([np.load(run.member(specialist, index).validation) for index in members])
+    predictions = validation_predictions(run, experiment, specialist, members)
     selection = Selection(policy=_POLICIES[row.members])
 
     def choose(some: Pixels, labels: Pixels) -> list[int]:

@@ -18,7 +18,7 @@ from fkd.errors import UserError
 from fkd.keypoints import SCHEMAS, Schema, listed_schema
 from fkd.settings.augmentation import Augmentation
 from fkd.settings.base import Settings, read_settings, validated
-from fkd.settings.network import Network
+from fkd.settings.network import MapNetwork, Network
 from fkd.settings.training import Training
 
 EXPERIMENTS_FOLDER = Path("experiments")
@@ -31,11 +31,12 @@ class Specialist(Settings):
     """A subset of the keypoints and the rows that train it.
 
     keypoints: a subset's name, or a list of points. rows: `labelled` takes the rows that have all points of
-    the subset, `complete` those that have all points of the schema.
+    the subset, `any` those that have at least one of them, `complete` those that have all points of the
+    schema.
     """
 
     keypoints: str | tuple[str, ...]
-    rows: Literal["labelled", "complete"] = "labelled"
+    rows: Literal["labelled", "any", "complete"] = "labelled"
     batch_size: int = Field(128, ge=1)
     members: int = Field(ge=1)
 
@@ -53,11 +54,13 @@ class Prediction(Settings):
     """How the chosen members predict; may be changed at any time.
 
     detector: `haar` predicts inside the face that OpenCV finds, where it finds exactly one.
-    peaks: how the maps of heatmap networks are read; validation during training reads `soft_argmax`.
+    peaks: how the maps of networks that draw them are read; validation during training reads `soft_argmax`.
+    mirrored: every face is predicted as it is and mirrored, and the two are averaged.
     """
 
     detector: Literal["none", "haar"] = "none"
     peaks: Literal["soft_argmax", "argmax"] = "soft_argmax"
+    mirrored: bool = False
 
 
 class Experiment(Settings):
@@ -92,11 +95,22 @@ class Experiment(Settings):
         return self
 
     @model_validator(mode="after")
+    def _mirrored_points_are_predicted(self) -> "Experiment":
+        for name in self.specialists:
+            if self.prediction.mirrored and self.twin_positions(name) is None:
+                raise ValueError(
+                    f"prediction.mirrored: expected every point of {name} with its left/right twin, received "
+                    "one alone; set it to false"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _loss_fits_the_output(self) -> "Experiment":
-        if (self.network.kind == "heatmap") != (self.training.loss == "kl_divergence"):
+        draws_maps = isinstance(self.network, MapNetwork)
+        if not draws_maps and (self.training.loss == "kl_divergence" or self.training.map_divergence):
             raise ValueError(
-                "heatmap networks are trained with training.loss: kl_divergence, and no others are; "
-                f"received network.kind: {self.network.kind} with training.loss: {self.training.loss}"
+                "training.loss: kl_divergence and training.map_divergence are for networks that draw maps "
+                f"(heatmap, residual); received network.kind: {self.network.kind}"
             )
         return self
 
@@ -118,6 +132,12 @@ class Experiment(Settings):
     def point_indices(self, specialist: str) -> npt.NDArray[np.intp]:
         """Indices in the schema of the points that a specialist predicts, shape (points,)."""
         return self.schema_points.indices(self.specialists[specialist].keypoints)
+
+    def twin_positions(self, specialist: str) -> npt.NDArray[np.intp] | None:
+        """Where among a specialist's points their twins stand, shape (points,); None if one is missing."""
+        points = self.point_indices(specialist).tolist()
+        twins = self.schema_points.twins[points].tolist()
+        return np.array([points.index(twin) for twin in twins]) if set(twins) == set(points) else None
 
     @property
     def schema_points(self) -> Schema:

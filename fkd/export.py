@@ -114,12 +114,25 @@ def ensemble_model(run: Run, experiment: Experiment, chosen: Mapping[str, Sequen
         for index in sorted(set(members)):
             member = build_model(network, len(places[-1]), experiment.member_seed(specialist, index))
             member.load_weights(run.member(specialist, index).best_weights)
-            outputs[index] = read_points(network, _of_keras_alone(member)(greys), experiment.prediction.peaks)
-        average = layers.Average()([outputs[index] for index in members])
-        averages.append(layers.Reshape((len(places[-1]), 2))(average))
+            outputs[index] = _member_points(_of_keras_alone(member), experiment, specialist, greys)
+        averages.append(layers.Average()([outputs[index] for index in members]))
     order = np.argsort(np.concatenate(places)).tolist()
     in_schema_order = ops.take(layers.Concatenate(axis=1)(averages), order, axis=1)
     return keras.Model(images, layers.Rescaling(HALF_WIDTH_PX, CENTRE_PX)(in_schema_order), name="ensemble")
+
+
+def _member_points(member: keras.Model, experiment: Experiment, specialist: str, greys: Any) -> Any:
+    """A member's points in [-1, 1] as the experiment's `prediction` asks, shape (batch, points, 2)."""
+
+    def read(pictures: Any) -> Any:
+        coordinates = read_points(experiment.network, member(pictures), experiment.prediction.peaks)
+        return keras.layers.Reshape((-1, 2))(coordinates)
+
+    if not experiment.prediction.mirrored:
+        return read(greys)
+    twins = experiment.twin_positions(specialist)
+    mirrored = ops.take(read(ops.flip(greys, axis=2)), twins, axis=1) * np.array([-1, 1], np.float32)
+    return keras.layers.Average()([read(greys), mirrored])
 
 
 def _of_keras_alone(model: keras.Model) -> keras.Model:

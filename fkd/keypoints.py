@@ -161,3 +161,11 @@ def to_unit(pixels: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 def to_pixels(unit: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """Network outputs as pixel coordinates; the inverse of `to_unit`."""
     return (unit * HALF_WIDTH_PX + CENTRE_PX).astype(np.float32)
+
+
+def mirror_pixels(pixels: npt.NDArray[np.floating], twins: npt.NDArray[np.intp]) -> npt.NDArray[np.floating]:
+    """Points of mirrored pictures as those of the pictures, and the other way round.
+
+    pixels: shape (n, points, 2). twins: where each point's mirror twin stands among them, shape (points,).
+    """
+    return np.stack([2 * CENTRE_PX - pixels[:, twins, 0], pixels[:, twins, 1]], axis=-1)

@@ -62,9 +62,9 @@ class Ensemble:
         self, specialist: str, index: int, faces: npt.NDArray[np.uint8]
     ) -> npt.NDArray[np.float64]:
         """A member's points in pixels, shape (n, points, 2)."""
-        model, peaks = self.models[specialist], self.experiment.prediction.peaks
+        model = self.models[specialist]
         model.set_weights(self.weights[specialist][index])
-        pixels = predict_pixels(model, self.experiment.network, faces, peaks, _FACES_AT_ONCE)
+        pixels = predict_pixels(model, self.experiment, specialist, faces, _FACES_AT_ONCE)
         return pixels.astype(np.float64)
 
 

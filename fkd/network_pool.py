@@ -101,7 +101,7 @@ def _tensorflow_step(
             scaled_loss = model.optimizer.scale_loss(loss)
         weights = model.trainable_variables
         model.optimizer.apply(tape.gradient(scaled_loss, weights), weights)
-        return {"loss": loss, "squared_error": keras.ops.mean(squared_error(truth, outputs))}
+        return {"loss": loss, "squared_error": squared_error(truth, outputs)}
 
     image = tf.TensorSpec((None, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 1), tf.float32)
     signature = [(image, tf.TensorSpec((None, targets), tf.float32))] * len(models)

@@ -27,7 +27,7 @@ from fkd.provenance import provenance
 from fkd.report.faces import faces_png
 from fkd.report.readme import replace_part
 from fkd.report.tables import estimates_table, markdown_table, score_table, selection_table, status_table
-from fkd.specialists import finished_members, make_splits, read_split
+from fkd.specialists import finished_members, make_splits, read_split, validation_predictions
 from fkd.spot import watch_ec2
 from fkd.status import run_status
 from fkd.store import (
@@ -353,7 +353,7 @@ def _select_members(
     split = read_split(run, specialist)
     points = experiment.point_indices(specialist)
     truth = faces.training.keypoints[split.validation][:, points]
-    predictions = np.stack([np.load(run.member(specialist, index).validation) for index in members])
+    predictions = validation_predictions(run, experiment, specialist, members)
     return selection_report(
         predictions, truth, split.validation_groups, experiment.selection, specialist, members
     )

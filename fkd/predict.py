@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fkd.detector import face_crops, from_crops
 from fkd.ensemble import average_predictions
 from fkd.experiment import Experiment
-from fkd.keypoints import MAX_GREY, to_pixels, to_unit
+from fkd.keypoints import MAX_GREY, mirror_pixels, to_pixels, to_unit
 from fkd.models.build import build_model, read_points
 from fkd.settings.network import Network
 from fkd.store import Run
@@ -26,16 +26,39 @@ Peaks = Literal["soft_argmax", "argmax"]
 
 def predict_pixels(
     model: keras.Model,
+    experiment: Experiment,
+    specialist: str,
+    images: npt.NDArray[np.uint8],
+    batch: int = _BATCH,
+) -> npt.NDArray[np.float32]:
+    """A specialist's points on uint8 images (n, height, width) as pixels, shape (n, points, 2).
+
+    The experiment's `prediction` says how. batch: so many images at once; fewer are filled up.
+    """
+    network, prediction = experiment.network, experiment.prediction
+    outputs = _outputs(model, images, batch)
+    pixels = np.concatenate([_pixels(network, some, prediction.peaks) for some in outputs])
+    twins = experiment.twin_positions(specialist) if prediction.mirrored else None
+    if twins is None:
+        return pixels
+    mirrored = predict_mirrored(model, network, twins, images, prediction.peaks, batch)
+    return np.mean([pixels, mirrored], axis=0)
+
+
+def predict_mirrored(
+    model: keras.Model,
     network: Network,
+    twins: npt.NDArray[np.intp],
     images: npt.NDArray[np.uint8],
     peaks: Peaks = "soft_argmax",
     batch: int = _BATCH,
 ) -> npt.NDArray[np.float32]:
-    """Predicted points of uint8 images (n, height, width) as pixels, shape (n, points, 2).
+    """Points that a network sees in the mirror, as points of the images themselves, shape (n, points, 2).
 
-    batch: so many images at once; fewer are filled up.
+    twins: where each point's mirror twin stands among the network's points, shape (points,).
     """
-    return np.concatenate([_pixels(network, outputs, peaks) for outputs in _outputs(model, images, batch)])
+    outputs = _outputs(model, images[..., ::-1], batch)
+    return mirror_pixels(np.concatenate([_pixels(network, some, peaks) for some in outputs]), twins)
 
 
 def validate(
@@ -113,7 +136,7 @@ def _predict_members(
         model = free.pop()
         try:
             model.load_weights(run.member(specialist, index).best_weights)
-            return predict_pixels(model, network, images, experiment.prediction.peaks)
+            return predict_pixels(model, experiment, specialist, images)
         finally:
             free.append(model)
 

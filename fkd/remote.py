@@ -168,13 +168,15 @@ class RemoteStore:
         done = self._fetch(folder.done)
         if done is None:
             return {}
-        paths = (folder.history, folder.best_weights, folder.validation)
-        files = {path: content for path in paths if (content := self._fetch(path)) is not None}
         try:
             digests = json.loads(done).get("files", {})
         except ValueError as error:
             self._say(f"{self._key(folder.done)}: damaged ({error}); taken as not finished")
             return {}
+        paths = [folder.history, folder.best_weights, folder.validation]
+        if folder.mirrored_validation.name in digests:
+            paths.append(folder.mirrored_validation)
+        files = {path: content for path in paths if (content := self._fetch(path)) is not None}
         for path in paths:
             expected = digests.get(path.name)
             if path not in files or expected not in (None, hashlib.sha256(files[path]).hexdigest()):
@@ -258,6 +260,7 @@ def _files(folder: Run | MemberFolder) -> list[Path]:
         folder.best_weights,
         folder.history,
         folder.validation,
+        folder.mirrored_validation,
         folder.previous_state,
         folder.state,
         folder.done,

@@ -1,6 +1,7 @@
 """A specialist's rows and its finished members' predictions, as the run keeps them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,8 +76,32 @@ def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple
     return finished, left_out
 
 
+def validation_predictions(
+    run: Run, experiment: Experiment, specialist: str, members: Sequence[int]
+) -> npt.NDArray[np.float32]:
+    """What members predict for their validation rows, shape (members, rows, points, 2) in pixels.
+
+    As they are read in training, averaged with what they see in the mirror where the experiment's
+    `prediction` says so. Raises UserError where a member has not looked there.
+    """
+    folders = [run.member(specialist, index) for index in members]
+    predictions = np.array([np.load(folder.validation) for folder in folders], np.float32)
+    if not experiment.prediction.mirrored:
+        return predictions
+    for folder in folders:
+        if not folder.mirrored_validation.is_file():
+            raise UserError(
+                f"prediction.mirrored: expected {folder.mirrored_validation}, found none, as an older fkd "
+                "trained this member; set it to false, or train anew with --fresh (make: FRESH=1)"
+            )
+    mirrored = np.array([np.load(folder.mirrored_validation) for folder in folders], np.float32)
+    return np.mean([predictions, mirrored], axis=0)
+
+
 def _labelled_rows(experiment: Experiment, specialist: str, data: FaceData) -> npt.NDArray[np.int64]:
-    """Rows that have all points of the subset; of the schema, where complete rows are asked for."""
+    """Rows that have all points of the subset, any of them, or all of the schema: as the experiment asks."""
     schema, settings = experiment.schema_points, experiment.specialists[specialist]
     points = slice(None) if settings.rows == "complete" else schema.indices(settings.keypoints)
-    return np.flatnonzero(~np.isnan(data.training.keypoints[:, points]).any(axis=(1, 2)))
+    labelled = ~np.isnan(data.training.keypoints[:, points]).any(axis=2)
+    wanted = np.any if settings.rows == "any" else np.all
+    return np.flatnonzero(wanted(labelled, axis=1))

@@ -68,6 +68,11 @@ class MemberFolder:
         return self.path / "validation.npy"
 
     @property
+    def mirrored_validation(self) -> Path:
+        """The same on mirrored pictures, mirrored back; of specialists that have every point's twin."""
+        return self.path / "mirrored_validation.npy"
+
+    @property
     def done(self) -> Path:
         """Written last: the member is finished."""
         return self.path / "done.json"

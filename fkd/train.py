@@ -27,7 +27,7 @@ from fkd.keypoints import HALF_WIDTH_PX
 from fkd.models.build import build_loss, build_plateau
 from fkd.models.resnet import load_pretrained
 from fkd.network_pool import Metrics, NetworkPool
-from fkd.predict import validate
+from fkd.predict import predict_mirrored, validate
 from fkd.progress import Progress
 from fkd.resume import TrainingState, load_state, save_state
 from fkd.settings.network import ResNet
@@ -212,7 +212,11 @@ class MemberTraining:
         with atomic_path(folder.best_weights) as temporary:
             best.save_weights(temporary)
         atomic_write_array(folder.validation, self._predict_validation(best)[0])
-        files = (folder.best_weights, folder.validation, folder.history)
+        files = [folder.best_weights, folder.validation, folder.history]
+        if (twins := self._task.experiment.twin_positions(self._task.specialist)) is not None:
+            mirrored_px = predict_mirrored(best, self._network, twins, self._task.validation.images)
+            atomic_write_array(folder.mirrored_validation, mirrored_px)
+            files.append(folder.mirrored_validation)
         done = {
             "epochs": state.epoch,
             "best_epoch": state.best_epoch,

@@ -122,9 +122,44 @@ def test_the_metric_is_the_squared_error_of_the_points_whatever_the_outputs_are(
     logits[0, 0] = 50  # all on the first pixel, whose centre is half a pixel from the frame's corner
     corner = np.full((1, 2), -1, np.float32)
     np.testing.assert_allclose(read_points(HEATMAP, logits), corner + 0.5 / 48, atol=1e-6)
-    assert float(build_metric(HEATMAP)(corner, logits)[0]) == pytest.approx((0.5 / 48) ** 2, rel=1e-3)
+    assert float(build_metric(HEATMAP)(corner, logits)) == pytest.approx((0.5 / 48) ** 2, rel=1e-3)
 
 
 def test_outputs_of_other_networks_are_points_already():
     outputs = np.ones((1, 2), np.float32)
     assert read_points(CNN, outputs) is outputs
+
+
+def test_the_metric_is_the_mean_over_labelled_coordinates_only():
+    truth = np.array([[0, np.nan], [0, 0]], np.float32)
+    outputs = np.array([[1, 9], [2, 4]], np.float32)
+    assert float(build_metric(CNN)(truth, outputs)) == pytest.approx((1 + 4 + 16) / 3)
+
+
+@pytest.mark.parametrize("loss", ["mean_squared_error", "mean_absolute_error", "huber"])
+def test_a_missing_label_adds_no_loss_and_no_gradient(loss: str):
+    outputs = keras.Variable(np.array([[0.3, 9.0]], np.float32))
+    complete, masked = (np.array([[0, missing]], np.float32) for missing in (9.0, np.nan))
+    of = build_loss(Training(loss=loss), CNN)
+    np.testing.assert_allclose(of(masked, outputs), of(complete, outputs))
+    value = keras.ops.convert_to_numpy(of(masked, np.array([[0.3, 1000]], np.float32)))
+    np.testing.assert_allclose(value, of(complete, outputs))
+
+
+def test_hubers_loss_by_hand():
+    training = Training(loss="huber", huber_delta_px=48 / 2)
+    value = build_loss(training, CNN)(np.zeros((1, 2), np.float32), np.array([[0.25, 2]], np.float32))
+    # Half the square up to 0.5; from there on half of the distance beyond 0.25.
+    assert float(keras.ops.mean(value)) == pytest.approx((0.25**2 / 2 + 0.5 * (2 - 0.25)) / 2)
+
+
+def test_the_maps_divergence_is_added_to_a_loss_of_coordinates():
+    truth, logits = np.array([[0.1, 0.2]], np.float32), np.zeros((1, 96 * 96, 1), np.float32)
+
+    def loss(**settings: object) -> float:
+        return float(keras.ops.mean(build_loss(Training(**settings), HEATMAP)(truth, logits)))
+
+    divergence, error = loss(loss="kl_divergence"), loss(loss="mean_squared_error")
+    assert error == pytest.approx((0.1**2 + 0.2**2) / 2, rel=1e-4)  # a flat map points at the middle
+    both = loss(loss="mean_squared_error", map_divergence=0.5)
+    assert both == pytest.approx(error + 0.5 * divergence)

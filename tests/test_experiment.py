@@ -48,7 +48,8 @@ def test_settings_are_put_over_the_file():
         ("network.kind=transformer", "network: "),
         ("network.batch_norm=true", "network.batch_norm: there is no such setting"),
         ("network.convolutions=[]", "network.convolutions: "),
-        ("training.loss=kl_divergence", "heatmap networks are trained with"),
+        ("training.loss=kl_divergence", "are for networks that draw maps"),
+        ("training.map_divergence=1", "are for networks that draw maps"),
         ("training.schedule.name=warm", "training.schedule: "),
         ("training.schedule={name: exponential_decay, rate: 1}", "training.schedule.epochs: Field required"),
         ("prediction.detector=yunet", "prediction.detector: Input should be 'none' or 'haar'"),
@@ -154,3 +155,12 @@ def test_points_may_be_listed():
     experiment = load_experiment("scaled-sigmoid", settings)
     assert experiment.schema_points.columns[:2] == ("left_eye_x", "left_eye_y")
     assert experiment.schema_points.twins.tolist() == [1, 0, 2]
+
+
+def test_twins_among_a_specialists_points(tiny_experiment: Path):
+    experiment = load_experiment(str(tiny_experiment))
+    assert experiment.twin_positions("four").tolist() == [1, 0, 2, 3]  # the eyes are each other's
+    alone = "specialists.four.keypoints=[nose_tip, left_eye_center]"
+    assert load_experiment(str(tiny_experiment), [alone]).twin_positions("four") is None
+    with pytest.raises(UserError, match="expected every point of four with its left/right twin"):
+        load_experiment(str(tiny_experiment), [alone, "prediction.mirrored=true"])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import keras
@@ -21,7 +22,7 @@ from fkd.export import CARD, FORMATS, ensemble_model, export_ensemble
 from fkd.keypoints import CENTRE_PX, HALF_WIDTH_PX, KAGGLE15
 from fkd.models.build import build_model
 from fkd.predict import predict_ensemble
-from fkd.settings.network import HeatmapNetwork, Network, ResNet
+from fkd.settings.network import HeatmapNetwork, Network, ResidualNetwork, ResNet
 from fkd.store import Run
 
 needs_onnx = pytest.mark.skipif(
@@ -130,20 +131,21 @@ def test_the_cards_lines_work_without_fkd(tmp_path: Path, run: Run, experiment: 
 
 
 @pytest.mark.parametrize(
-    ("network", "peaks"),
+    ("network", "prediction"),
     [
-        (HeatmapNetwork(kind="heatmap", filters=(2, 3)), "soft_argmax"),
-        (HeatmapNetwork(kind="heatmap", filters=(2, 3)), "argmax"),
-        (ResNet(kind="resnet", depth=18), "soft_argmax"),
+        (HeatmapNetwork(kind="heatmap", filters=(2, 3)), {"peaks": "soft_argmax"}),
+        (HeatmapNetwork(kind="heatmap", filters=(2, 3)), {"peaks": "argmax"}),
+        (ResidualNetwork(kind="residual", filters=(2, 3)), {"mirrored": True}),
+        (ResNet(kind="resnet", depth=18), {}),
     ],
-    ids=["soft-argmax", "argmax", "resnet18"],
+    ids=["soft-argmax", "argmax", "residual-mirrored", "resnet18"],
 )
 def test_other_networks_need_keras_alone(
-    tmp_path: Path, run: Run, experiment: Experiment, network: Network, peaks: str
+    tmp_path: Path, run: Run, experiment: Experiment, network: Network, prediction: dict[str, Any]
 ):
     if isinstance(network, ResNet):
         pytest.importorskip("keras_hub", reason="the extra `resnet` is not installed")
-    experiment = experiment.model_copy(update={"network": network, "prediction": Prediction(peaks=peaks)})
+    experiment = experiment.model_copy(update={"network": network, "prediction": Prediction(**prediction)})
     _save_member(run, experiment, "four", 0)
     export_ensemble(run, experiment, [_report("four", 0)], _faces(), tmp_path / "out", say=lambda line: None)
     expected = predict_ensemble(run, experiment, {"four": [0]}, IMAGES[:1])[0, KAGGLE15.indices("four")]

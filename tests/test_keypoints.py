@@ -3,7 +3,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fkd.keypoints import IBUG68, IMM73, KAGGLE15, SCHEMAS, Schema, listed_schema, to_pixels, to_unit
+from fkd.keypoints import (
+    IBUG68,
+    IMM73,
+    KAGGLE15,
+    SCHEMAS,
+    Schema,
+    listed_schema,
+    mirror_pixels,
+    to_pixels,
+    to_unit,
+)
 
 
 def test_the_fifteen_points_split_into_four_and_eleven():
@@ -105,3 +115,9 @@ def test_missing_labels_stay_missing():
 @given(st.floats(-200, 300))
 def test_pixels_come_back(pixel: float):
     np.testing.assert_allclose(to_pixels(to_unit(np.array([pixel]))), pixel, atol=1e-4)
+
+
+def test_mirrored_points_take_their_twins_place():
+    left_right_nose = np.array([[[70, 40], [30, 41], [50, 60]]], np.float32)
+    mirrored = mirror_pixels(left_right_nose, np.array([1, 0, 2]))
+    assert mirrored.tolist() == [[[65, 41], [25, 40], [45, 60]]]

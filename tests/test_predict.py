@@ -4,15 +4,18 @@ import keras
 import numpy as np
 import pytest
 
-from fkd.experiment import Experiment, load_experiment
+from fkd.experiment import Experiment, Prediction, load_experiment
 from fkd.keypoints import KAGGLE15
 from fkd.models.build import build_model
 from fkd.predict import predict_ensemble, predict_pixels
-from fkd.settings.network import Convolution, ConvolutionalNetwork
 from fkd.store import Run
 
-POINTS = ConvolutionalNetwork(convolutions=(Convolution(filters=1, kernel=1),))  # its outputs are points
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 96, 96), np.uint8)
+
+
+@pytest.fixture
+def experiment(tiny_experiment: Path) -> Experiment:
+    return load_experiment(str(tiny_experiment))
 
 
 def _mean_grey_model() -> keras.Model:
@@ -22,24 +25,23 @@ def _mean_grey_model() -> keras.Model:
     return keras.Model(image, keras.layers.Concatenate()([mean, -mean]))
 
 
-def test_outputs_become_pixels_in_the_images_order():
+def _predict(model: keras.Model, experiment: Experiment, images: np.ndarray = IMAGES) -> np.ndarray:
+    return predict_pixels(model, experiment, "four", images)
+
+
+def test_outputs_become_pixels_in_the_images_order(experiment: Experiment):
     greys = np.array([0, 51, 255], np.uint8)  # 0, 0.2 and 1
     images = np.broadcast_to(greys[:, None, None], (3, 96, 96))
     expected = [[[47.5, 47.5]], [[57.1, 37.9]], [[95.5, -0.5]]]
-    np.testing.assert_allclose(predict_pixels(_mean_grey_model(), POINTS, images), expected, atol=1e-4)
+    np.testing.assert_allclose(_predict(_mean_grey_model(), experiment, images), expected, atol=1e-4)
 
 
-def test_more_images_than_fit_one_batch():
+def test_more_images_than_fit_one_batch(experiment: Experiment):
     images = np.zeros((600, 96, 96), np.uint8)
     images[599] = 255
-    predictions = predict_pixels(_mean_grey_model(), POINTS, images)
+    predictions = _predict(_mean_grey_model(), experiment, images)
     assert predictions.shape == (600, 1, 2)
     np.testing.assert_allclose(predictions[[0, 255, 256, 599], 0, 0], [47.5, 47.5, 47.5, 95.5], atol=1e-4)
-
-
-@pytest.fixture
-def experiment(tiny_experiment: Path) -> Experiment:
-    return load_experiment(str(tiny_experiment))
 
 
 def _write_members(run: Run, experiment: Experiment, members: int) -> list[keras.Model]:
@@ -57,9 +59,7 @@ def test_the_ensemble_fills_each_specialists_points_with_its_weighted_average(
     tmp_path: Path, experiment: Experiment
 ):
     run = Run(tmp_path / "tiny-faces")
-    by_member = [
-        predict_pixels(model, experiment.network, IMAGES) for model in _write_members(run, experiment, 2)
-    ]
+    by_member = [_predict(model, experiment) for model in _write_members(run, experiment, 2)]
     predictions = predict_ensemble(run, experiment, {"four": [1, 0, 1]}, IMAGES)
     expected = (by_member[0] + 2 * by_member[1]) / 3
     np.testing.assert_allclose(predictions[:, KAGGLE15.indices("four")], expected, atol=1e-4)
@@ -69,7 +69,17 @@ def test_the_ensemble_fills_each_specialists_points_with_its_weighted_average(
 def test_a_members_predictions_are_the_same_in_whatever_company(tmp_path: Path, experiment: Experiment):
     run = Run(tmp_path / "tiny-faces")
     models = _write_members(run, experiment, 3)
-    alone = [predict_pixels(model, experiment.network, IMAGES) for model in models]
+    alone = [_predict(model, experiment) for model in models]
     predictions = predict_ensemble(run, experiment, {"four": range(3)}, IMAGES)
     expected = np.mean(alone, axis=0, dtype=np.float64)
     np.testing.assert_array_equal(predictions[:, KAGGLE15.indices("four")], expected)
+
+
+def test_what_is_read_with_the_mirror_is_mirrored_with_the_picture(experiment: Experiment):
+    model = build_model(experiment.network, 4, (1,))
+    with_mirror = experiment.model_copy(update={"prediction": Prediction(mirrored=True)})
+    twins = [1, 0, 2, 3]  # the eyes change places, nose and mouth stay
+    points, mirrored = _predict(model, with_mirror), _predict(model, with_mirror, IMAGES[..., ::-1])
+    np.testing.assert_allclose(mirrored[..., 0], 95 - points[:, twins, 0], atol=1e-3)
+    np.testing.assert_allclose(mirrored[..., 1], points[:, twins, 1], atol=1e-3)
+    assert np.abs(points - _predict(model, experiment)).max() > 0.01

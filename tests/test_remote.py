@@ -70,7 +70,12 @@ class Machine:
 
     def finish(self) -> None:
         """As the trainer finishes."""
-        files = {"best.weights.h5": b"weights", "validation.npy": b"array", "history.csv": b"epoch\n9\n"}
+        files = {
+            "best.weights.h5": b"weights",
+            "validation.npy": b"array",
+            "mirrored_validation.npy": b"mirrored",
+            "history.csv": b"epoch\n9\n",
+        }
         for name, content in files.items():
             self.write(self.member.path / name, content)
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -186,7 +191,8 @@ def test_a_finished_member_comes_whole_and_without_its_state(machine, url: str):
     first.finish()
     first.send()
     second.remote.pull_member(second.member)
-    assert _files(second.member) == {"best.weights.h5", "validation.npy", "history.csv", "done.json"}
+    arrays = {"validation.npy", "mirrored_validation.npy"}
+    assert _files(second.member) == {"best.weights.h5", "history.csv", "done.json"} | arrays
     assert second.member.best_weights.read_bytes() == b"weights"
 
 
@@ -201,7 +207,9 @@ def test_a_finished_member_whose_upload_was_killed_is_sent_by_the_next_process(m
     assert second.member.done.exists()
 
 
-@pytest.mark.parametrize("name", ["best.weights.h5", "validation.npy", "history.csv"])
+@pytest.mark.parametrize(
+    "name", ["best.weights.h5", "validation.npy", "mirrored_validation.npy", "history.csv"]
+)
 def test_a_finished_member_with_a_damaged_file_goes_on_from_its_state(machine, bucket: str, name: str):
     first, second = machine("first", bucket), machine("second", bucket)
     first.save(9)

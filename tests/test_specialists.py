@@ -7,9 +7,9 @@ import pytest
 
 from fkd.data.faces import FaceData, Faces
 from fkd.errors import UserError
-from fkd.experiment import Experiment, load_experiment
+from fkd.experiment import Experiment, Prediction, load_experiment
 from fkd.keypoints import KAGGLE15
-from fkd.specialists import finished_members, make_splits, read_split
+from fkd.specialists import finished_members, make_splits, read_split, validation_predictions
 from fkd.store import MemberFolder, Run, sha256
 
 FACES = 20
@@ -42,6 +42,13 @@ def test_rows_by_specialist(tmp_path: Path, experiment: Experiment, data: FaceDa
     assert len(splits["eleven"].validation) == 2  # a quarter of eight
 
 
+def test_rows_with_any_of_the_points(tmp_path: Path, tiny_experiment: Path, data: FaceData):
+    experiment = load_experiment(str(tiny_experiment), ["specialists.four.rows=any"])
+    data.training.keypoints[18, 1:] = np.nan  # one of the four is left
+    split = make_splits(Run(tmp_path), experiment, data)["four"]
+    assert sorted([*split.training, *split.validation]) == list(range(19))
+
+
 def test_the_split_is_drawn_once_and_kept(tmp_path: Path, experiment: Experiment, data: FaceData):
     run = Run(tmp_path)
     make_splits(run, experiment, data)
@@ -56,6 +63,20 @@ def test_too_few_faces_name_the_specialist(tmp_path: Path, experiment: Experimen
     data.training.keypoints[1:] = np.nan
     with pytest.raises(UserError, match=r"^four: validation split: expected rows from at least 2 groups"):
         make_splits(Run(tmp_path), experiment, data)
+
+
+def test_validation_predictions_with_and_without_the_mirror(tmp_path: Path, experiment: Experiment):
+    run, mirrored = Run(tmp_path), experiment.model_copy(update={"prediction": Prediction(mirrored=True)})
+    for index in (0, 1):
+        folder = run.member("four", index)
+        folder.path.mkdir(parents=True)
+        np.save(folder.validation, np.full((1, 4, 2), 10 + index, np.float32))
+        np.save(folder.mirrored_validation, np.full((1, 4, 2), 20 + index, np.float32))
+    assert validation_predictions(run, experiment, "four", [0, 1])[:, 0, 0, 0].tolist() == [10, 11]
+    assert validation_predictions(run, mirrored, "four", [1])[:, 0, 0, 0].tolist() == [16]
+    run.member("four", 1).mirrored_validation.unlink()
+    with pytest.raises(UserError, match=r"four/01/mirrored_validation.npy, found none, as an older fkd"):
+        validation_predictions(run, mirrored, "four", [0, 1])
 
 
 def test_unfinished_and_damaged_members_are_left_out_and_said(tmp_path: Path, experiment: Experiment):

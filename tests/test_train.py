@@ -1,4 +1,5 @@
 import csv
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -101,7 +102,9 @@ def test_a_member_learns_and_leaves_its_files(tmp_path: Path, tiny_experiment: P
     best = min(float(record["validation_rmse_px"]) for record in history)
     truth = _faces(7, seed=1).keypoints[:, KAGGLE15.indices("four")]
     assert rmse_px(np.load(folder.validation), truth) == pytest.approx(best, rel=1e-5)
-    assert folder.done.exists()
+    assert np.load(folder.mirrored_validation).shape == truth.shape
+    assert "mirrored_validation.npy" in json.loads(folder.done.read_text())["files"]
+    assert damaged_files(folder) == []
 
 
 class _KilledError(Exception):

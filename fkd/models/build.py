@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import keras
@@ -9,11 +10,13 @@ import numpy as np
 from keras import ops
 
 from fkd.errors import UserError
-from fkd.keypoints import IMAGE_SIZE_PX
+from fkd.keypoints import HALF_WIDTH_PX, IMAGE_SIZE_PX
 from fkd.models.cnn import build_cnn
-from fkd.models.heatmap import HeatmapLoss, build_heatmap, read_peaks
+from fkd.models.heatmap import build_heatmap
+from fkd.models.maps import HeatmapLoss, read_peaks
+from fkd.models.residual import build_residual
 from fkd.models.resnet import build_resnet, load_pretrained
-from fkd.settings.network import HeatmapNetwork, Network, ResNet
+from fkd.settings.network import HeatmapNetwork, MapNetwork, Network, ResidualNetwork, ResNet
 from fkd.settings.training import CosineDecay, ExponentialDecay, Precision, ReduceOnPlateau, Training
 
 Tensor = Any  # of the Keras backend, or a NumPy array
@@ -40,6 +43,8 @@ def _build(network: Network, points: int, seed: Sequence[int]) -> keras.Model:
     seeds = (int(np.random.SeedSequence([*seed, layer]).generate_state(1)[0]) for layer in itertools.count())
     if isinstance(network, HeatmapNetwork):
         return build_heatmap(network, IMAGE_SIZE_PX, points, seeds)
+    if isinstance(network, ResidualNetwork):
+        return build_residual(network, IMAGE_SIZE_PX, points, seeds)
     if isinstance(network, ResNet):
         return build_resnet(network, IMAGE_SIZE_PX, 2 * points, seeds)
     return build_cnn(network, IMAGE_SIZE_PX, 2 * points, seeds)
@@ -56,25 +61,68 @@ def read_points(
     network: Network, outputs: Tensor, peaks: Literal["soft_argmax", "argmax"] = "soft_argmax"
 ) -> Tensor:
     """A network's outputs as coordinates in [-1, 1], shape (batch, 2 * points): x0, y0, x1, y1, ..."""
-    return read_peaks(outputs, peaks) if isinstance(network, HeatmapNetwork) else outputs
+    return read_peaks(outputs, peaks) if isinstance(network, MapNetwork) else outputs
 
 
-def build_loss(training: Training, network: Network) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss that the settings name: (truth, outputs) -> one value a face, or one for the batch."""
-    if isinstance(network, HeatmapNetwork):
+def build_loss(training: Training, network: Network) -> keras.losses.Loss:
+    """The loss that the settings name, of (truth, outputs).
+
+    truth: NaN where a point has no label; such a point adds nothing.
+    """
+    if training.loss == "kl_divergence" and isinstance(network, MapNetwork):
         return HeatmapLoss(network.sigma_px)
+    return CoordinateLoss(training, network)
+
+
+class CoordinateLoss(keras.losses.Loss):
+    """A loss of the coordinates that are read off a network's outputs, to which maps may add their own.
+
+    A class, because of a plain function's arguments Keras drops the last axis where it is 1, as it is in the
+    maps of a single point.
+    """
+
+    def __init__(self, training: Training, network: Network) -> None:
+        super().__init__(name=training.loss)
+        self._network, self._of_coordinates = network, _coordinate_loss(training)
+        self._map_divergence = training.map_divergence
+        if isinstance(network, MapNetwork):
+            self._divergence = HeatmapLoss(network.sigma_px)
+
+    def call(self, truth: Tensor, outputs: Tensor) -> Tensor:
+        """One value a face, shape (batch,), or one for the batch."""
+        coordinates = read_points(self._network, outputs)
+        value = self._of_coordinates(_filled(truth, coordinates), coordinates)
+        if self._map_divergence:
+            value += self._map_divergence * self._divergence.call(truth, outputs)
+        return value
+
+
+def _coordinate_loss(training: Training) -> Callable[[Tensor, Tensor], Tensor]:
     if training.loss == "root_mean_squared_error":
         return root_mean_squared_error
+    if training.loss == "huber":
+        return partial(keras.losses.huber, delta=training.huber_delta_px / HALF_WIDTH_PX)
     return keras.losses.get(training.loss)
 
 
 def build_metric(network: Network) -> Callable[[Tensor, Tensor], Tensor]:
-    """Mean squared error of coordinates in [-1, 1], whatever the loss is: (truth, outputs) -> (faces,)."""
+    """Mean squared error of the labelled coordinates of a batch, in [-1, 1], whatever the loss is.
+
+    truth, outputs -> one number.
+    """
 
     def squared_error(truth: Tensor, outputs: Tensor) -> Tensor:
-        return keras.losses.mean_squared_error(truth, read_points(network, outputs))
+        coordinates = read_points(network, outputs)
+        labelled = ops.sum(ops.cast(~ops.isnan(truth), "float32"))
+        errors = _filled(truth, coordinates) - coordinates
+        return ops.sum(errors**2) / ops.maximum(labelled, 1.0)
 
     return squared_error
+
+
+def _filled(truth: Tensor, coordinates: Tensor) -> Tensor:
+    """The truth, and where there is none what was predicted: no error, and no gradient."""
+    return ops.where(ops.isnan(truth), ops.stop_gradient(coordinates), truth)
 
 
 def build_optimizer(training: Training, images_per_epoch: int, batch_size: int) -> keras.optimizers.Optimizer:

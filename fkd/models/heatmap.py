@@ -1,17 +1,11 @@
-"""Heatmap networks: one map a point over the picture's pixels, its loss, and how its peak is read."""
+"""The heatmap network: a U-Net that draws maps as large as the picture."""
 
-import math
 from collections.abc import Iterator
-from typing import Any, Literal
 
 import keras
-import numpy as np
-import numpy.typing as npt
-from keras import ops
 
+from fkd.models.maps import map_logits
 from fkd.settings.network import HeatmapNetwork
-
-Tensor = Any  # of the Keras backend, or a NumPy array
 
 
 def build_heatmap(
@@ -35,50 +29,7 @@ def build_heatmap(
         x = layers.UpSampling2D(2, interpolation="bilinear")(x)
         x = layers.Concatenate()([x, joined_on_the_way_up.pop()])
         x = _two_convolutions(x, filters, network.kernel, seeds)
-    maps = layers.Conv2D(points, 1, kernel_initializer=keras.initializers.HeNormal(next(seeds)))(x)
-    logits = layers.Reshape((image_size_px**2, points), dtype="float32")(maps)
-    return keras.Model(image, logits)
-
-
-class HeatmapLoss(keras.losses.Loss):
-    """Kullback-Leibler divergence of the maps from Gaussians on the true points, mean over points and faces.
-
-    truth: (batch, 2 * points) coordinates in [-1, 1], x0, y0, x1, y1, ...; outputs: (batch, pixels, points)
-    logits of square maps. A Gaussian is normalised over the frame, so it is finite for a point outside.
-    """
-
-    def __init__(self, sigma_px: float) -> None:
-        super().__init__(name="kl_divergence")
-        self._sigma_px = sigma_px
-
-    def call(self, truth: Tensor, outputs: Tensor) -> Tensor:
-        """One value a face, shape (batch,)."""
-        x, y = _pixel_centres(outputs.shape[1])
-        sigma = 2 * self._sigma_px / math.isqrt(outputs.shape[1])
-        truth = ops.expand_dims(ops.cast(truth, "float32"), 1)
-        squared_distance = (x - truth[..., 0::2]) ** 2 + (y - truth[..., 1::2]) ** 2
-        log_target = ops.log_softmax(-squared_distance / (2 * sigma**2), axis=1)
-        # Not keras.losses.kl_divergence: clipped at 1e-7, a confident miss would have no gradient.
-        log_ratio = log_target - ops.log_softmax(outputs, axis=1)
-        return ops.mean(ops.sum(ops.exp(log_target) * log_ratio, axis=1), axis=-1)
-
-
-def read_peaks(logits: Tensor, peaks: Literal["soft_argmax", "argmax"]) -> Tensor:
-    """Maps as coordinates in [-1, 1], shape (batch, 2 * points): x0, y0, x1, y1, ...
-
-    logits: (batch, pixels, points) of square maps. `soft_argmax` is the mean of the map's distribution
-    (Sun et al. 2018, "Integral Human Pose Regression"), `argmax` the centre of its highest pixel.
-    """
-    pixels, points = logits.shape[1:]
-    x, y = _pixel_centres(pixels)
-    if peaks == "soft_argmax":
-        probability = ops.softmax(logits, axis=1)
-        # Not a matrix product: a GPU may round its factors to TF32, some hundredths of a pixel.
-        columns, rows = ops.sum(probability * x, axis=1), ops.sum(probability * y, axis=1)
-    else:
-        highest = ops.argmax(logits, axis=1)
-        columns, rows = ops.take(x[:, 0], highest), ops.take(y[:, 0], highest)
-    return ops.reshape(ops.stack([columns, rows], axis=-1), (-1, 2 * points))
+    return keras.Model(image, map_logits(x, points, next(seeds)))
 
 
 def _two_convolutions(
@@ -95,10 +46,3 @@ def _two_convolutions(
         )(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
     return x
-
-
-def _pixel_centres(pixels: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """x and y of a square map's pixels row by row, shapes (pixels, 1); the map's edges are -1 and 1."""
-    side = math.isqrt(pixels)
-    centres = ((2 * np.arange(side) + 1) / side - 1).astype(np.float32)
-    return np.tile(centres, side)[:, None], np.repeat(centres, side)[:, None]

@@ -13,7 +13,7 @@ from fkd.ensemble import Estimate, MemberScore, SelectionReport, average_predict
 from fkd.errors import UserError
 from fkd.experiment import Experiment, Specialist
 from fkd.keypoints import Schema
-from fkd.specialists import Split, finished_members, read_split
+from fkd.specialists import Split, finished_members, read_split, validation_predictions
 from fkd.status import MemberState, run_status
 from fkd.store import Run, member_name
 from fkd.submission import read_submission
@@ -132,7 +132,7 @@ def _read_specialist(
     points = experiment.schema_points.indices(settings.keypoints)
     truth_px = faces.training.keypoints[split.validation][:, points]
     finished, _ = finished_members(run, experiment, name)
-    predictions_px = np.array([np.load(run.member(name, index).validation) for index in finished], np.float32)
+    predictions_px = validation_predictions(run, experiment, name, finished)
     predictions_px = predictions_px.reshape(len(finished), *truth_px.shape)
     finite = np.flatnonzero(np.isfinite(predictions_px).all(axis=(1, 2, 3)))
     usable = [finished[position] for position in finite]

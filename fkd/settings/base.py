@@ -11,7 +11,8 @@ from fkd.errors import UserError
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 # Tags of alternatives stand in pydantic's path to a wrong setting, but not in the file.
-_TAGS = {"cnn", "resnet", "heatmap", "constant", "exponential_decay", "cosine_decay", "reduce_on_plateau"}
+_TAGS = {"cnn", "resnet", "heatmap", "residual"}
+_TAGS |= {"constant", "exponential_decay", "cosine_decay", "reduce_on_plateau"}
 
 
 class Settings(BaseModel):

@@ -1,6 +1,6 @@
-"""The architectures as data: plain convolutional networks, ResNets and heatmap networks."""
+"""The architectures as data: plain convolutional networks, ResNets, and networks that draw maps."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -87,27 +87,59 @@ class ResNet(Head):
     weights: str = "none"
 
 
-class HeatmapNetwork(Settings):
-    """A U-Net (Ronneberger et al. 2015) with one map a point, trained on Gaussians of `sigma_px`.
+class MapNetwork(Settings):
+    """A network with one map a point, whose peak is the point.
 
     filters: of every level, the finest first; each level halves the map of the one before.
+    sigma_px: standard deviation of the Gaussians that `kl_divergence` compares the maps with.
     """
 
-    kind: Literal["heatmap"]
     filters: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1)
     kernel: int = Field(3, gt=0)
     sigma_px: float = Field(2.0, gt=0)
 
+    _finest_map_px: ClassVar[int] = IMAGE_SIZE_PX
+
     @field_validator("filters")
     @classmethod
     def _maps_halve_evenly(cls, filters: tuple[int, ...]) -> tuple[int, ...]:
-        halvings = (IMAGE_SIZE_PX & -IMAGE_SIZE_PX).bit_length() - 1  # factors of two
+        halvings = (cls._finest_map_px & -cls._finest_map_px).bit_length() - 1  # factors of two
         if len(filters) > halvings + 1:
             raise ValueError(
-                f"expected at most {halvings + 1} levels, for a map of {IMAGE_SIZE_PX} px is halved evenly "
-                f"no more than {halvings} times; list fewer"
+                f"expected at most {halvings + 1} levels, for a map of {cls._finest_map_px} px is halved "
+                f"evenly no more than {halvings} times; list fewer"
             )
         return filters
+
+
+class HeatmapNetwork(MapNetwork):
+    """A U-Net (Ronneberger et al. 2015) with maps as large as the picture."""
+
+    kind: Literal["heatmap"]
+
+
+class ResidualNetwork(MapNetwork):
+    """Residual blocks (He et al. 2016) on maps from half the picture's size down, and up again.
+
+    blocks: residual blocks of a level on the way down; one follows on each level of the way up.
+    stem_kernel: of the first convolution. output_level: the level whose maps hold the points, 0 the finest.
+    """
+
+    kind: Literal["residual"]
+    stem_kernel: int = Field(5, gt=0)
+    blocks: int = Field(1, ge=1)
+    output_level: int = Field(1, ge=0)
+
+    _finest_map_px: ClassVar[int] = IMAGE_SIZE_PX // 2
+
+    @model_validator(mode="after")
+    def _output_level_exists(self) -> "ResidualNetwork":
+        if self.output_level >= len(self.filters):
+            raise ValueError(
+                f"output_level: expected one of the {len(self.filters)} levels, counted from 0, received "
+                f"{self.output_level}"
+            )
+        return self
 
 
 def _kind(network: Any) -> Any:
@@ -117,6 +149,7 @@ def _kind(network: Any) -> Any:
 Network = Annotated[
     Annotated[ConvolutionalNetwork, Tag("cnn")]
     | Annotated[ResNet, Tag("resnet")]
-    | Annotated[HeatmapNetwork, Tag("heatmap")],
+    | Annotated[HeatmapNetwork, Tag("heatmap")]
+    | Annotated[ResidualNetwork, Tag("residual")],
     Discriminator(_kind),
 ]

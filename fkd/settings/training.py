@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fkd.keypoints import HALF_WIDTH_PX
 from fkd.settings.base import Settings
 
 Loss = Literal[
@@ -67,6 +68,9 @@ class Training(Settings):
 
     weight_averaging: momentum of the running average of the weights that is validated and kept instead of the
     weights themselves (Polyak and Juditsky 1992); 0 for none.
+    huber_delta_px: errors above it count in proportion, those below by their square.
+    map_divergence: weight of the maps' Kullback-Leibler divergence from Gaussians, added to a loss of the
+    coordinates that are read off them.
     precision: of the training steps, by the name of Keras' dtype policy; weights and predictions are float32.
     shared_batches: all members of a specialist see the same batches, not each its own.
     max_images: the training ends after about so many images (whole batches) where max_epochs allows more.
@@ -75,6 +79,8 @@ class Training(Settings):
     """
 
     loss: Loss = "mean_squared_error"
+    huber_delta_px: float = Field(HALF_WIDTH_PX, gt=0)
+    map_divergence: float = Field(0.0, ge=0)
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Constant()
     weight_averaging: float = Field(0.0, ge=0, lt=1)
