@@ -27,14 +27,19 @@ from fkd.specialists import read_split, validation_predictions
 from fkd.store import Run, is_done, trained_otherwise
 
 Pixels = npt.NDArray[np.floating]
-Measure = Literal["rmse_px", "mae_px", "mae_sum", "loss", "validation_loss"]
+Measure = Literal[
+    "rmse_px", "alone_rmse_px", "alone_spread_px", "mae_px", "mae_sum", "loss", "validation_loss", "minutes"
+]
 
 _HEADINGS: dict[Measure, str] = {
     "rmse_px": "validation RMSE px",
+    "alone_rmse_px": "of a member alone",
+    "alone_spread_px": "standard deviation over members",
     "mae_px": "MAE px",
     "mae_sum": "MAE sum",
     "loss": "training loss",
     "validation_loss": "validation loss",
+    "minutes": "minutes a member",
 }
 _COSTS = ("networks", "parameters", "images/s", "epochs", "images seen by each")
 _POLICIES: dict[str, Literal["best", "all", "greedy"]] = {"best": "best", "all": "all", "chosen": "greedy"}
@@ -44,7 +49,8 @@ class Row(Settings):
     """One line of a table: a system, the experiment that trains it and how its members are used.
 
     members: how they are put together; all are averaged where the row has a `prediction` of its own.
-    settings: put over the experiment beside the budget. published: its figures elsewhere.
+    settings: put over the experiment beside the budget. published: its figures elsewhere. remark: what
+    follows from the row, in words.
     """
 
     system: str
@@ -53,6 +59,7 @@ class Row(Settings):
     prediction: Prediction = Prediction()
     settings: tuple[str, ...] = ()
     published: str = ""
+    remark: str = ""
 
 
 class Table(Settings):
@@ -91,8 +98,10 @@ def compare_table(table: Table, runs: Mapping[Row, tuple[Experiment, Run]], face
             line |= _costs(*finished[row])
             measures = _measure(row, *finished[row], faces, rows)
             line |= {_HEADINGS[name]: measures[name] for name in table.measures}
-        lines.append(line | {"published": row.published, "command": f"fkd compare --train {row.experiment}"})
-    columns = ["system", *_COSTS, *(_HEADINGS[name] for name in table.measures), "published", "command"]
+        words = {"published": row.published, "remark": row.remark}
+        lines.append(line | words | {"command": f"fkd compare --train {row.experiment}"})
+    words = ["remark" if any(row.remark for row in table.rows) else "published", "command"]
+    columns = ["system", *_COSTS, *(_HEADINGS[name] for name in table.measures), *words]
     return pd.DataFrame(lines, columns=columns)
 
 
@@ -151,14 +160,31 @@ def _measure(
     errors_px = np.abs(predicted_px - truth_px)
     histories = [_read_history(run, *member) for member in experiment.members]
     best = [min(history, key=lambda record: record["validation_rmse_px"]) for history in histories]
+    alone_px = _alone_px(experiment, run, rows, truth_px)
+    seconds = [sum(record.get("seconds", np.nan) for record in history) for history in histories]
     return {
         "rmse_px": rmse_px(predicted_px, truth_px),
+        "alone_rmse_px": float(np.mean(alone_px)),
+        "alone_spread_px": float(np.std(alone_px, ddof=1)) if len(alone_px) > 1 else np.nan,
         "mae_px": float(np.nanmean(errors_px)),
         # The other published definition: coordinates from 0 to 1, summed over the points of a face.
         "mae_sum": float(np.nansum(errors_px, axis=(1, 2)).mean()) / IMAGE_SIZE_PX,
         "loss": float(np.mean([record["loss"] for record in best])),
         "validation_loss": float(np.mean([record["validation_loss"] for record in best])),
+        "minutes": float(np.mean(seconds)) / 60,
     }
+
+
+def _alone_px(experiment: Experiment, run: Run, rows: npt.NDArray[np.int64], truth_px: Pixels) -> list[float]:
+    """RMSE of every member by itself; where there are several specialists, of one of each together."""
+    by_specialist = []
+    for specialist, settings in experiment.specialists.items():
+        positions = np.searchsorted(read_split(run, specialist).validation, rows)
+        predictions = validation_predictions(run, experiment, specialist, range(settings.members))
+        by_specialist.append(predictions[:, positions])
+    return [
+        rmse_px(np.concatenate(round_px, axis=1), truth_px) for round_px in zip(*by_specialist, strict=False)
+    ]
 
 
 def _predict(

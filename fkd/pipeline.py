@@ -263,7 +263,8 @@ def compare(
 ) -> None:
     """Systems side by side, from stored runs; where `stop` is given, those not finished are trained first.
 
-    only: experiments to train, none for all. The tables go into README.md and results/ beside the file.
+    only: experiments to train, none for all. The tables go into README.md, between marks with the file's
+    name, and into results/ beside the file.
     """
     import pandas as pd
 
@@ -284,8 +285,8 @@ def compare(
         schema = runs[table.rows[0]][0].schema_points
         tables[table.title] = compare_table(table, runs, load_data(table.data, console.print, schema))
     part = "".join(f"\n### {title}\n\n{markdown_table(table)}" for title, table in tables.items()) + "\n"
-    readme, results = file.with_name("README.md"), file.with_name("results") / "comparison.csv"
-    atomic_write_bytes(readme, replace_part(readme, "make compare", part).encode())
+    readme, results = file.with_name("README.md"), file.with_name("results") / f"{file.stem}.csv"
+    atomic_write_bytes(readme, replace_part(readme, f"fkd compare --file {file.name}", part).encode())
     results.parent.mkdir(exist_ok=True)
     together = pd.concat(tables, names=["table", None]).reset_index("table").convert_dtypes()
     atomic_write_bytes(results, together.to_csv(index=False, lineterminator="\n").encode())

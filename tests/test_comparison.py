@@ -37,8 +37,8 @@ def _finish(run: Run, specialist: str, index: int, rows: list[int], points: str,
     run.split(specialist).write_text(json.dumps(split))
     np.save(folder.validation, TRUTH_PX[rows][:, KAGGLE15.indices(points)] + np.float32(error_px))
     folder.history.write_text(
-        "epoch,images,loss,validation_loss,validation_rmse_px,training_seconds\n"
-        f"1,10,0.5,0.75,{error_px + 1},2.0\n2,10,0.25,0.5,{error_px},1.0\n"
+        "epoch,images,loss,validation_loss,validation_rmse_px,training_seconds,seconds\n"
+        f"1,10,0.5,0.75,{error_px + 1},2.0,1.0\n2,10,0.25,0.5,{error_px},1.0,1.0\n"
     )
     folder.done.write_text(json.dumps({"files": {folder.validation.name: sha256(folder.validation)}}))
 
@@ -109,6 +109,30 @@ def test_members_are_chosen_or_averaged(tmp_path: Path, data: FaceData):
     assert lines["validation RMSE px"].tolist() == pytest.approx([1, 0.5, 0], abs=1e-5)
 
 
+def test_members_alone_and_what_they_took(tmp_path: Path, data: FaceData):
+    experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 2}}")
+    run = _open(tmp_path / "run", experiment)
+    for index, error_px in enumerate((1.0, -2.0)):
+        _finish(run, "all", index, [1, 2, 3, 4], "all", error_px)
+    table = Table(
+        title="t", data="d", measures=["alone_rmse_px", "alone_spread_px", "minutes"], rows=[_row()]
+    )
+    lines = compare_table(table, {table.rows[0]: (experiment, run)}, data)
+    assert lines["of a member alone"][0] == pytest.approx(1.5)
+    assert lines["standard deviation over members"][0] == pytest.approx(0.5 * 2**0.5)
+    assert lines["minutes a member"][0] == pytest.approx(2 / 60)  # two epochs of a second
+
+
+def test_a_remark_takes_the_place_of_published_figures(tmp_path: Path, data: FaceData):
+    experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 1}}")
+    run = _open(tmp_path / "run", experiment)
+    _finish(run, "all", 0, [1, 2], "all", 3.0)
+    rows = {_row(): (experiment, run), _row(remark="kept"): (experiment, run)}
+    lines = compare_table(Table(title="t", data="d", rows=tuple(rows)), rows, data)
+    assert lines["remark"].tolist() == ["", "kept"]
+    assert "published" not in lines
+
+
 def test_a_run_that_is_not_finished_leaves_its_row_empty(tmp_path: Path, data: FaceData):
     experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 1}}")
     a, b = (_open(tmp_path / name, experiment) for name in "ab")
@@ -139,11 +163,12 @@ def test_runs_without_a_common_row_are_refused(tmp_path: Path, data: FaceData):
         compare_table(Table(title="t", data="d", rows=tuple(runs)), runs, data)
 
 
-def test_the_comparison_of_the_repository_names_experiments_that_load(
-    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+@pytest.mark.parametrize("name", ["comparison", "ablation"])
+def test_the_comparisons_of_the_repository_name_experiments_that_load(
+    name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ):
     monkeypatch.chdir(request.config.rootpath)
-    comparison = load_comparison(Path("experiments/comparison.yaml"))
+    comparison = load_comparison(Path(f"experiments/{name}.yaml"))
     for table in comparison.tables:
         schemas = {
             load_experiment(row.experiment, (*comparison.budget, *row.settings)).keypoint_schema
@@ -178,7 +203,7 @@ tables:
 def test_from_nothing_to_a_table(tiny_experiment: Path, faces_folder: Path):
     file = Path("comparison.yaml")
     file.write_text(COMPARISON.format(data=faces_folder, experiment=tiny_experiment))
-    marks = ["<!-- begin: written by make compare -->", "<!-- end: written by make compare -->"]
+    marks = [f"<!-- {end}: written by fkd compare --file comparison.yaml -->" for end in ("begin", "end")]
     Path("README.md").write_text("\n".join(["before", *marks, "after", ""]))
     assert "| another | not run |" in fkd("compare", "--file", file)
     trained = fkd("compare", "--file", file, "--train", tiny_experiment)

@@ -16,20 +16,22 @@ from fkd.network_pool import NetworkPool
 from fkd.predict import predict_ensemble
 from fkd.progress import Progress
 from fkd.settings.network import ConvolutionalNetwork
+from fkd.specialists import validation_predictions
 from fkd.status import run_status
 from fkd.store import Run
 from fkd.train import MemberTask, MemberTraining
 
 REPOSITORY = Path(__file__).parents[1]
-NOT_EXPERIMENTS = ("comparison", "spot/skypilot")
+NOT_EXPERIMENTS = ("comparison", "ablation", "spot/skypilot")
 NAMES = sorted(
     name
     for file in (REPOSITORY / EXPERIMENTS_FOLDER).rglob("*.yaml")
     if (name := file.relative_to(REPOSITORY / EXPERIMENTS_FOLDER).with_suffix("").as_posix())
     not in NOT_EXPERIMENTS
 )
-# Those of passes/ train networks of the others, faster or longer.
-SYSTEMS = [name for name in NAMES if not name.startswith("passes/")]
+# Those of passes/ and ablation/ train networks of the others, otherwise or shorter.
+VARIANTS = {"passes": "eleven", "ablation": "all"}
+SYSTEMS = [name for name in NAMES if name.partition("/")[0] not in VARIANTS]
 
 
 @pytest.fixture(autouse=True)
@@ -60,8 +62,8 @@ def test_a_file_opens_with_purpose_command_and_observation(name: str):
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - set(SYSTEMS)))
-def test_a_file_about_passes_loads(name: str):
-    assert list(load_experiment(name).specialists) == ["eleven"]
+def test_a_variant_of_another_file_loads(name: str):
+    assert list(load_experiment(name).specialists) == [VARIANTS[name.partition("/")[0]]]
 
 
 def _faces(experiment: Experiment, count: int) -> Faces:
@@ -73,9 +75,12 @@ def _faces(experiment: Experiment, count: int) -> Faces:
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_file_trains_one_epoch_and_predicts(tmp_path: Path, name: str):
-    experiment = load_experiment(name, ["training.max_epochs=1"])
-    if experiment.network.kind == "resnet":
-        experiment = load_experiment(name, ["training.max_epochs=1", "network.weights=none"])
+    settings = ["training.max_epochs=1"]
+    if load_experiment(name).network.kind == "resnet":
+        settings.append("network.weights=none")
+    if load_experiment(name).training.schedule.name == "cosine_decay":
+        settings.append("training.schedule.warmup_epochs=0")
+    experiment = load_experiment(name, settings)
     run = Run(tmp_path / f"{experiment.name}-noise")
     training, validation = _faces(experiment, 4), _faces(experiment, 2)
     epochs = dict.fromkeys(experiment.specialists, 1)
@@ -95,7 +100,7 @@ def test_a_file_trains_one_epoch_and_predicts(tmp_path: Path, name: str):
     for specialist, settings in experiment.specialists.items():
         points = experiment.schema_points.indices(settings.keypoints)
         assert np.isfinite(predictions[:, points]).all()
-        validated = np.load(run.member(specialist, 0).validation)
+        validated = validation_predictions(run, experiment, specialist, [0])[0]
         again = predict_ensemble(run, experiment, {specialist: [0]}, validation.images)[:, points]
         np.testing.assert_allclose(again, validated, atol=1e-3)
 
