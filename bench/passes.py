@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.ticker import NullFormatter
 
 from bench.conditions import RESULTS
 from bench.rows import Row
@@ -53,15 +54,14 @@ def measure(data_folder: Path) -> list[Row]:
 def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
     """What each schedule needs, and what members trained otherwise are worth alone and together."""
     curves = _curves(data_folder)
-    _draw(curves)
-    needed = images_needed(curves)
-    ends = curves.groupby("experiment").agg(
-        members=("member", "nunique"),
-        images=("images", "max"),
-        validation_rmse_px=("validation_rmse_px", "min"),
+    single = curves[curves.groupby("experiment")["member"].transform("nunique") == 1]
+    _draw(single)
+    needed = images_needed(single)
+    ends = single.groupby("experiment").agg(
+        images=("images", "max"), validation_rmse_px=("validation_rmse_px", "min")
     )
-    ends["images to the published RMSE"] = needed
-    ends["of the published images"] = (needed / needed[PUBLISHED]).round(3)
+    ends["images to the published RMSE"] = needed.map("{:,.0f}".format, "ignore").fillna("not reached")
+    ends["of the published images"] = (needed / needed[PUBLISHED]).map("{:.1%}".format, "ignore").fillna("")
     ends = ends.sort_values("validation_rmse_px").rename(columns=lambda name: name.replace("_", " "))
     return {"Fewer passes": ends.reset_index(), "Members alone and together": _members(data_folder)}
 
@@ -140,14 +140,15 @@ def _kept(path: Path) -> pd.DataFrame:
 
 
 def _draw(curves: pd.DataFrame) -> None:
-    """The best RMSE so far of every first member against the images that it has seen."""
-    first = curves[curves["member"] == 0].copy()
-    first["best_px"] = first.groupby("experiment")["validation_rmse_px"].cummin()
+    """The best RMSE so far against the images seen, one member an experiment."""
+    curves = curves.assign(best_px=curves.groupby("experiment")["validation_rmse_px"].cummin())
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-    sns.lineplot(first, x="images", y="best_px", hue="experiment", ax=axes)
-    published_px = first.loc[first["experiment"] == PUBLISHED, "best_px"].min()
+    last_px = curves.groupby("experiment")["best_px"].min().sort_values(ascending=False)
+    sns.lineplot(curves, x="images", y="best_px", hue="experiment", hue_order=last_px.index, ax=axes)
+    published_px = last_px[PUBLISHED]
     axes.axhline(published_px, color="grey", linestyle=":", label="published, at its early stop")
     axes.set(xscale="log", yscale="log", xlabel="images seen", ylabel="best validation RMSE so far, px")
     axes.set_yticks([2, 3, 4, 6, 8, 12], labels=["2", "3", "4", "6", "8", "12"])
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(title=None, frameon=False)
     figure.savefig(FIGURE, dpi=120)
