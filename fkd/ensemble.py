@@ -5,14 +5,14 @@ shape (rows, points, 2), NaN where a point has no label. Members are named by th
 axis, except in the settings and in the report, where they carry their own numbers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from fkd.errors import UserError
-from fkd.experiment import Selection
+from fkd.experiment import Experiment, Selection
 
 Array = npt.NDArray[np.floating]
 Choose = Callable[[Array, Array], list[int]]
@@ -71,6 +71,20 @@ def rmse_px(predictions: Array, truth: Array) -> float:
 def average_predictions(predictions: Array, positions: Sequence[int]) -> npt.NDArray[np.float64]:
     """The mean of the members at `positions`, shape (rows, points, 2); a repeated position weighs double."""
     return predictions[list(positions)].mean(axis=0, dtype=np.float64)
+
+
+def join_specialists(experiment: Experiment, predictions: Mapping[str, Array]) -> npt.NDArray[np.float64]:
+    """What each specialist predicts, shape (rows, its points, 2), as all points of the schema.
+
+    Specialists of the same points, which differ in their folds, are averaged. NaN where nobody predicts.
+    """
+    rows, names = len(next(iter(predictions.values()))), experiment.schema_points.names
+    totals, specialists = np.zeros((rows, len(names), 2)), np.zeros((len(names), 1))
+    for specialist, pixels in predictions.items():
+        totals[:, experiment.point_indices(specialist)] += pixels
+        specialists[experiment.point_indices(specialist)] += 1
+    with np.errstate(invalid="ignore"):  # 0 / 0
+        return totals / specialists
 
 
 def select_members(

@@ -32,11 +32,13 @@ class Specialist(Settings):
 
     keypoints: a subset's name, or a list of points. rows: `labelled` takes the rows that have all points of
     the subset, `any` those that have at least one of them, `complete` those that have all points of the
-    schema.
+    schema. validation_fold: which part of the faces validates; specialists of other folds may predict the
+    same points, and are averaged.
     """
 
     keypoints: str | tuple[str, ...]
     rows: Literal["labelled", "any", "complete"] = "labelled"
+    validation_fold: int = Field(0, ge=0)
     batch_size: int = Field(128, ge=1)
     members: int = Field(ge=1)
 
@@ -81,17 +83,32 @@ class Experiment(Settings):
     prediction: Prediction = Prediction()
 
     @model_validator(mode="after")
-    def _specialists_share_no_points(self) -> "Experiment":
-        schema, taken = self.schema_points, set[int]()
+    def _specialists_share_all_points_or_none(self) -> "Experiment":
+        schema, known = self.schema_points, list[set[int]]()
         for name, specialist in self.specialists.items():
             try:
                 points = set(schema.indices(specialist.keypoints).tolist())
             except KeyError as error:
                 raise ValueError(f"specialists.{name}.keypoints: {error.args[0]}") from error
-            if shared := points & taken:
-                point = schema.names[min(shared)]
-                raise ValueError(f"specialists.{name} predicts {point}, which another one predicts too")
-            taken |= points
+            for others in known:
+                if points != others and (shared := points & others):
+                    point = schema.names[min(shared)]
+                    raise ValueError(
+                        f"specialists.{name} predicts {point}, which one with other points predicts too"
+                    )
+            known.append(points)
+        return self
+
+    @model_validator(mode="after")
+    def _folds_exist(self) -> "Experiment":
+        folds = int(1 / self.validation_fraction + 1e-9)
+        for name, specialist in self.specialists.items():
+            if specialist.validation_fold >= folds:
+                raise ValueError(
+                    f"specialists.{name}.validation_fold: expected at most {folds - 1}, as a "
+                    f"validation_fraction of {self.validation_fraction:g} makes {folds} folds, received "
+                    f"{specialist.validation_fold}"
+                )
         return self
 
     @model_validator(mode="after")

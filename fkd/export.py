@@ -107,17 +107,17 @@ def ensemble_model(run: Run, experiment: Experiment, chosen: Mapping[str, Sequen
     layers, network = keras.layers, experiment.network
     images = keras.Input((IMAGE_SIZE_PX, IMAGE_SIZE_PX), dtype="uint8", name="images")
     greys = layers.Rescaling(1 / MAX_GREY)(layers.Reshape((IMAGE_SIZE_PX, IMAGE_SIZE_PX, 1))(images))
-    averages, places = [], []
+    averages = dict[tuple[int, ...], list[Any]]()  # by the points; several where folds share them
     for specialist, members in chosen.items():
-        places.append(experiment.point_indices(specialist))
-        outputs = {}
+        points, outputs = tuple(experiment.point_indices(specialist).tolist()), {}
         for index in sorted(set(members)):
-            member = build_model(network, len(places[-1]), experiment.member_seed(specialist, index))
+            member = build_model(network, len(points), experiment.member_seed(specialist, index))
             member.load_weights(run.member(specialist, index).best_weights)
             outputs[index] = _member_points(_of_keras_alone(member), experiment, specialist, greys)
-        averages.append(layers.Average()([outputs[index] for index in members]))
-    order = np.argsort(np.concatenate(places)).tolist()
-    in_schema_order = ops.take(layers.Concatenate(axis=1)(averages), order, axis=1)
+        average = layers.Average()([outputs[index] for index in members])
+        averages.setdefault(points, []).append(average)
+    joined = layers.Concatenate(axis=1)([layers.Average()(folds) for folds in averages.values()])
+    in_schema_order = ops.take(joined, np.argsort(np.concatenate(list(averages))).tolist(), axis=1)
     return keras.Model(images, layers.Rescaling(HALF_WIDTH_PX, CENTRE_PX)(in_schema_order), name="ensemble")
 
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from fkd.ensemble import join_specialists
 from fkd.errors import UserError
 from fkd.experiment import Experiment
 from fkd.models.build import build_model
@@ -45,18 +46,18 @@ class Ensemble:
         the standard deviation over the members, the root of the summed variances of x and y. The experiment's
         `prediction.detector` is left aside: the faces have been found.
         """
-        schema = self.experiment.schema_points
-        means = np.full((len(faces), len(schema.names), 2), np.nan)
-        spreads = np.full(means.shape[:2], np.nan)
+        spreads = np.full((len(faces), len(self.experiment.schema_points.names)), np.nan)
         if not len(faces):
-            return means, spreads
+            return np.empty((*spreads.shape, 2)), spreads
+        means, of_points = {}, dict[tuple[int, ...], list[npt.NDArray[np.float64]]]()
         for specialist, members in self.chosen.items():
-            points = self.experiment.point_indices(specialist)
             distinct = {index: self._predict_member(specialist, index, faces) for index in set(members)}
             by_member = np.stack([distinct[index] for index in members])
-            means[:, points] = by_member.mean(axis=0)
-            spreads[:, points] = np.sqrt(by_member.var(axis=0).sum(axis=-1))
-        return means, spreads
+            means[specialist] = by_member.mean(axis=0)
+            of_points.setdefault(tuple(self.experiment.point_indices(specialist)), []).append(by_member)
+        for points, by_specialist in of_points.items():
+            spreads[:, points] = np.sqrt(np.concatenate(by_specialist).var(axis=0).sum(axis=-1))
+        return join_specialists(self.experiment, means), spreads
 
     def _predict_member(
         self, specialist: str, index: int, faces: npt.NDArray[np.uint8]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.detector import face_crops, from_crops
-from fkd.ensemble import average_predictions
+from fkd.ensemble import average_predictions, join_specialists
 from fkd.experiment import Experiment
 from fkd.keypoints import MAX_GREY, mirror_pixels, to_pixels, to_unit
 from fkd.models.build import build_model, read_points
@@ -113,14 +113,13 @@ def predict_ensemble(
 def _predict_faces(
     run: Run, experiment: Experiment, chosen: Mapping[str, Sequence[int]], images: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float64]:
-    schema = experiment.schema_points
-    predictions = np.full((len(images), len(schema.names), 2), np.nan)
+    averages = {}
     for specialist, members in chosen.items():
         distinct = sorted(set(members))
         by_member = _predict_members(run, experiment, specialist, distinct, images)
         positions = [distinct.index(index) for index in members]
-        predictions[:, experiment.point_indices(specialist)] = average_predictions(by_member, positions)
-    return predictions
+        averages[specialist] = average_predictions(by_member, positions)
+    return join_specialists(experiment, averages)
 
 
 def _predict_members(

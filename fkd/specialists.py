@@ -36,9 +36,10 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
         groups = group_faces(data.training.images, data.groups)
         for specialist in missing:
             rows = _labelled_rows(experiment, specialist, data)
+            fold = experiment.specialists[specialist].validation_fold
             try:
                 training, validation = split_rows(
-                    groups[rows], rows, experiment.validation_fraction, (experiment.seed,)
+                    groups[rows], rows, experiment.validation_fraction, (experiment.seed,), fold
                 )
             except UserError as error:
                 raise UserError(f"{specialist}: {error}") from error

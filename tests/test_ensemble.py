@@ -14,12 +14,14 @@ from fkd.ensemble import (
     MemberScore,
     average_predictions,
     honest_rmse_px,
+    join_specialists,
     rmse_px,
     select_members,
     selection_report,
 )
 from fkd.errors import UserError
-from fkd.experiment import Selection
+from fkd.experiment import Experiment, Selection
+from fkd.keypoints import KAGGLE15
 
 Array = npt.NDArray[np.float64]
 
@@ -65,6 +67,26 @@ def test_average_weighs_repeated_members_double() -> None:
 def test_average_of_identical_members_is_the_member(member: npt.NDArray[np.float32], count: int) -> None:
     average = average_predictions(np.stack([member] * count), range(count))
     np.testing.assert_allclose(average, member, rtol=1e-12)
+
+
+def test_specialists_are_joined_and_those_of_the_same_points_averaged() -> None:
+    settings = {
+        "first": {"keypoints": ["nose_tip"], "members": 1},
+        "second": {"keypoints": ["nose_tip"], "members": 1, "validation_fold": 1},
+        "eyes": {"keypoints": ["left_eye_center", "right_eye_center"], "members": 1},
+    }
+    network = {"convolutions": [{"filters": 1, "kernel": 3}]}
+    experiment = Experiment(name="folds", network=network, specialists=settings)
+    predictions = {
+        "first": np.array([[[10.0, 20.0]]]),
+        "second": np.array([[[20.0, 50.0]]]),
+        "eyes": np.array([[[1.0, 2.0], [3.0, 4.0]]]),
+    }
+    joined = join_specialists(experiment, predictions)
+    known = {
+        name: joined[0, i].tolist() for i, name in enumerate(KAGGLE15.names) if np.isfinite(joined[0, i, 0])
+    }
+    assert known == {"left_eye_center": [1, 2], "right_eye_center": [3, 4], "nose_tip": [15, 35]}
 
 
 def test_policies_that_rank() -> None:

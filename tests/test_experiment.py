@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fkd.errors import UserError
@@ -53,7 +54,11 @@ def test_settings_are_put_over_the_file():
         ("training.schedule.name=warm", "training.schedule: "),
         ("training.schedule={name: exponential_decay, rate: 1}", "training.schedule.epochs: Field required"),
         ("prediction.detector=yunet", "prediction.detector: Input should be 'none' or 'haar'"),
-        ("specialists.four.keypoints=all", "which another one predicts too"),
+        ("specialists.four.keypoints=all", "which one with other points predicts too"),
+        (
+            "specialists.four.validation_fold=5",
+            "expected at most 4, as a validation_fraction of 0.2",
+        ),
         ("augmentation.elastic.amplitude_px=9", "folds over itself"),
         ("seed=[1", "expected a YAML value"),
     ],
@@ -164,3 +169,9 @@ def test_twins_among_a_specialists_points(tiny_experiment: Path):
     assert load_experiment(str(tiny_experiment), [alone]).twin_positions("four") is None
     with pytest.raises(UserError, match="expected every point of four with its left/right twin"):
         load_experiment(str(tiny_experiment), [alone, "prediction.mirrored=true"])
+
+
+def test_specialists_of_other_folds_may_share_their_points(tiny_experiment: Path):
+    fold = "specialists.fold={keypoints: four, members: 1, validation_fold: 1}"
+    experiment = load_experiment(str(tiny_experiment), [fold])
+    np.testing.assert_array_equal(experiment.point_indices("fold"), experiment.point_indices("four"))

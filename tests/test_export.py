@@ -111,6 +111,16 @@ def test_members_weigh_by_count_and_points_stand_in_schema_order(run: Run, exper
     np.testing.assert_allclose(received[..., 1], 50, atol=1e-4)
 
 
+def test_specialists_of_the_same_points_are_averaged(run: Run, tiny_experiment: Path):
+    fold = "specialists.fold={keypoints: four, members: 1, validation_fold: 1}"
+    experiment = load_experiment(str(tiny_experiment), [fold])
+    _save_constant_member(run, experiment, "four", 0, shift_px=0)
+    _save_constant_member(run, experiment, "fold", 0, shift_px=3)
+    model = ensemble_model(run, experiment, {"four": [0], "fold": [0]})
+    expected_x = KAGGLE15.indices("four") + 1.5
+    np.testing.assert_allclose(model.predict_on_batch(IMAGES)[..., 0], [expected_x] * 3, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["keras", "savedmodel", pytest.param("onnx", marks=needs_onnx)])
 def test_the_cards_lines_work_without_fkd(tmp_path: Path, run: Run, experiment: Experiment, name: str):
     for member in experiment.members:

@@ -21,7 +21,7 @@ FACES = np.random.default_rng(0).integers(0, 256, (11, 96, 96), np.uint8)  # mor
 
 def write_member(run: Run, experiment: Experiment, specialist: str, index: int) -> MemberFolder:
     """A finished member with the weights that it begins with."""
-    points = KAGGLE15.indices(specialist)
+    points = experiment.point_indices(specialist)
     folder = run.member(specialist, index)
     folder.path.mkdir(parents=True)
     build_model(experiment.network, len(points), experiment.member_seed(specialist, index)).save_weights(
@@ -75,6 +75,24 @@ def test_the_spread_is_the_deviation_of_the_chosen(run: Run) -> None:
     np.testing.assert_allclose(spreads[:, KAGGLE15.indices("four")], expected, atol=1e-3)
     assert expected.min() > 0.01
     assert np.all(spreads[:, KAGGLE15.indices("eleven")] == 0)  # one member
+
+
+def test_specialists_of_the_same_points_are_one_ensemble(tmp_path: Path, tiny_experiment: Path) -> None:
+    fold = "specialists.fold={keypoints: four, members: 1, validation_fold: 1}"
+    experiment = load_experiment(str(tiny_experiment), [fold])
+    run = Run(tmp_path / "store" / "folds-faces")
+    open_run(run, experiment, {"data_checksum": "0"})
+    for name in ("four", "fold"):
+        write_member(run, experiment, name, 0)
+    means, spreads, said = load(run)
+    points = KAGGLE15.indices("four")
+    first, second = (
+        predict_ensemble(run, experiment, {name: [0]}, FACES)[:, points] for name in ("four", "fold")
+    )
+    np.testing.assert_allclose(means[:, points], (first + second) / 2, atol=1e-3)
+    expected = np.sqrt(((first - second) ** 2).sum(axis=-1) / 4)
+    np.testing.assert_allclose(spreads[:, points], expected, atol=1e-3)
+    assert said[-1].endswith("1 four + 1 fold")
 
 
 def test_a_face_is_predicted_alone_as_among_others(run: Run) -> None:

@@ -78,6 +78,16 @@ def test_training_keeps_a_group_whatever_the_fraction() -> None:
     assert len(training) == len(validation) == 1
 
 
+def test_folds_take_turns_until_every_row_has_validated() -> None:
+    rows = np.arange(50)
+    folds = [split_rows(rows, rows, 0.2, [0], fold) for fold in range(5)]
+    assert sorted(np.concatenate([validation for _, validation in folds])) == rows.tolist()
+    for training, validation in folds:
+        assert sorted([*training, *validation]) == rows.tolist()
+    with pytest.raises(UserError, match="more than 50 groups of look-alike faces for fold 5"):
+        split_rows(rows, rows, 0.2, [0], 5)
+
+
 def test_one_group_cannot_be_split() -> None:
     with pytest.raises(UserError, match="received 3 rows in 1; give more"):
         split([4, 4, 4], 0.2)

@@ -65,6 +65,7 @@ def split_rows(
     row_ids: npt.NDArray[np.int64],
     validation_fraction: float,
     seed: Sequence[int],
+    fold: int = 0,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Training and validation row ids, both sorted, with every group whole on one side.
 
@@ -73,8 +74,9 @@ def split_rows(
     group's rank, so specialists that share a seed and the groups of the whole data set validate on nearly
     the same faces: their sides differ only by the few groups at the end of the filling.
 
-    groups, row_ids: shape (rows,). seed: numbers from 0 up.
-    Raises UserError if the rows form fewer than two groups, as one side would be empty.
+    groups, row_ids: shape (rows,). seed: numbers from 0 up. fold: so many times before, groups were taken in
+    the same way, and are not taken again; the folds share no group.
+    Raises UserError if the rows form too few groups for two sides.
     """
     names, sizes = np.unique(groups, return_counts=True)
     if len(names) < 2:
@@ -83,18 +85,30 @@ def split_rows(
             f"{len(row_ids)} rows in {len(names)}; give more labelled faces"
         )
     ranks = np.array([np.random.default_rng([*seed, name]).random() for name in names])
-    target_rows = validation_fraction * len(row_ids)
-    rows = 0
-    validation_groups = []
-    for i in np.argsort(ranks):
-        nearer = abs(rows + sizes[i] - target_rows) < abs(rows - target_rows)
-        if nearer and rows + sizes[i] < len(row_ids):
-            rows += sizes[i]
-            validation_groups.append(names[i])
-    if not validation_groups:
-        validation_groups = [names[np.lexsort((ranks, sizes))[0]]]
+    waiting = np.argsort(ranks)
+    for _ in range(fold + 1):
+        if not len(waiting):
+            raise UserError(
+                f"validation split: expected rows from more than {len(names)} groups of look-alike faces for "
+                f"fold {fold}; give more labelled faces, or a lower validation_fold"
+            )
+        taken = _fold(sizes[waiting], validation_fraction * len(row_ids), len(row_ids))
+        validation_groups, waiting = names[waiting[taken]], waiting[~taken]
     validates = np.isin(groups, validation_groups)
     return np.sort(row_ids[~validates]), np.sort(row_ids[validates])
+
+
+def _fold(sizes: npt.NDArray[np.intp], target_rows: float, all_rows: int) -> npt.NDArray[np.bool_]:
+    """Which groups, in their order, make a fold: each that brings its rows nearer; else the smallest."""
+    taken, rows = np.zeros(len(sizes), bool), 0
+    for i, size in enumerate(sizes):
+        nearer = abs(rows + size - target_rows) < abs(rows - target_rows)
+        if nearer and rows + size < all_rows:
+            taken[i] = True
+            rows += size
+    if not taken.any():
+        taken[np.argmin(sizes)] = True
+    return taken
 
 
 def _perceptual_hashes(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

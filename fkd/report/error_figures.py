@@ -85,7 +85,9 @@ def _draw_coordinates(table: pd.DataFrame) -> Drawing:
     figure = Drawing(figsize=(COLUMN_IN, 0.9 + points * (0.24 if points < 30 else 0.15)))
     axes = figure.subplots()
     words = table.assign(point=table["point"].str.replace("_", " "))
-    seaborn.barplot(words, x="rmse_px", y="point", hue="axis", palette=["C0", "C1"], saturation=1, ax=axes)
+    seaborn.barplot(
+        words, x="rmse_px", y="point", hue="axis", errorbar=None, palette=["C0", "C1"], saturation=1, ax=axes
+    )
     axes.set(xlabel="validation RMSE px", ylabel="")
     axes.tick_params(axis="y", labelsize=8 if points < 30 else 6, length=0)
     axes.legend(title=None, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0)
