@@ -1,0 +1,126 @@
+"""Ways to combine the members of the champion: what each is worth on faces that did not fit it.
+
+The training takes long and is not run here: `fkd train champion --data ../shared/data/wild15` runs it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.optimize import nnls
+from scipy.stats import trim_mean
+
+from bench.conditions import RESULTS
+from fkd.data.source import load_data
+from fkd.ensemble import average_predictions, rmse_px, select_members
+from fkd.errors import UserError
+from fkd.experiment import Experiment, Selection
+from fkd.specialists import finished_members, read_split, validation_predictions
+from fkd.store import DEFAULT_STORE, Run
+
+TABLE = RESULTS / "combining.csv"
+EXPERIMENT = "champion"
+TRIMMED_SHARE = 0.2  # of the members at either end
+RIDGE = 10.0  # in faces: so many would have to speak for a weight as loudly as the penalty against it
+
+Pixels = npt.NDArray[np.floating]
+Combine = Callable[[Pixels], Pixels]  # (members, rows, points, 2) -> (rows, points, 2)
+Fit = Callable[[Pixels, Pixels], Combine]  # from predictions and truth of other rows
+
+
+def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
+    """RMSE of every way, fitted on one half of the validation groups and scored on the other, both ways."""
+    run = Run(DEFAULT_STORE / f"{EXPERIMENT}-{data_folder.name}")
+    if run.experiment.is_file():
+        table = pd.DataFrame(_rows(run, data_folder))
+        table.to_csv(TABLE, index=False, lineterminator="\n")
+    elif TABLE.is_file():
+        table = pd.read_csv(TABLE)
+    else:
+        raise UserError(
+            f"{TABLE}: expected former figures, found neither them nor {run.path}; train it with: "
+            f"fkd train {EXPERIMENT} --data ../shared/data/wild15"
+        )
+    return {"Combining members": table}
+
+
+def _rows(run: Run, data_folder: Path) -> list[dict[str, object]]:
+    experiment, keypoints = run.read_experiment(), load_data(str(data_folder), _silent).training.keypoints
+    rows: list[dict[str, object]] = []
+    for specialist in experiment.specialists:
+        members, split = finished_members(run, experiment, specialist)[0], read_split(run, specialist)
+        if len(members) < 2:
+            continue
+        truth_px = keypoints[split.validation][:, experiment.point_indices(specialist)]
+        predictions_px = validation_predictions(run, experiment, specialist, members)
+        for name, fit in _ways(experiment, specialist, members).items():
+            combined_px = _out_of_half(predictions_px, truth_px, split.validation_groups, fit)
+            rmse = round(rmse_px(combined_px, truth_px), 3)
+            rows.append({"specialist": specialist, "members": len(members), "way": name, "RMSE px": rmse})
+    return rows
+
+
+def _ways(experiment: Experiment, specialist: str, members: list[int]) -> dict[str, Fit]:
+    def select(selection: Selection, predictions_px: Pixels, truth_px: Pixels) -> Combine:
+        chosen = select_members(predictions_px, truth_px, selection, specialist, members)
+        return lambda others_px: average_predictions(others_px, chosen)
+
+    return {
+        "mean": lambda *_: lambda predictions_px: predictions_px.mean(axis=0),
+        "median": lambda *_: lambda predictions_px: np.median(predictions_px, axis=0),
+        "trimmed mean": lambda *_: lambda predictions_px: trim_mean(predictions_px, TRIMMED_SHARE, axis=0),
+        "best": partial(select, Selection(policy="best")),
+        "greedy": partial(select, Selection(policy="greedy")),
+        "non-negative weights": _weights,
+        "ridge on all points": _stacking,
+    }
+
+
+def _weights(predictions_px: Pixels, truth_px: Pixels) -> Combine:
+    """Non-negative weights of the members, the same for all points, that add up to 1."""
+    labelled = np.isfinite(truth_px)
+    weights, _ = nnls(predictions_px[:, labelled].T.astype(np.float64), truth_px[labelled].astype(np.float64))
+    return lambda others_px: np.tensordot(weights / weights.sum(), others_px, axes=1)
+
+
+def _stacking(predictions_px: Pixels, truth_px: Pixels) -> Combine:
+    """The mean, corrected for every coordinate by a ridge regression of its error on all coordinates."""
+
+    def features(some_px: Pixels) -> npt.NDArray[np.float64]:
+        flat_px = some_px.mean(axis=0).reshape(some_px.shape[1], -1)
+        return np.column_stack([flat_px - centre_px, np.ones(len(flat_px))])
+
+    centre_px = predictions_px.mean(axis=(0, 1)).ravel()
+    x, errors_px = (
+        features(predictions_px),
+        (truth_px - predictions_px.mean(axis=0)).reshape(len(truth_px), -1),
+    )
+    penalty = RIDGE * np.diag((x**2).mean(axis=0))
+    weights = np.zeros((x.shape[1], errors_px.shape[1]))
+    for i, column in enumerate(errors_px.T):
+        rows = np.isfinite(column)
+        if rows.any():
+            weights[:, i] = np.linalg.solve(x[rows].T @ x[rows] + penalty, x[rows].T @ column[rows])
+
+    def combine(others_px: Pixels) -> Pixels:
+        return others_px.mean(axis=0) + (features(others_px) @ weights).reshape(others_px.shape[1:])
+
+    return combine
+
+
+def _out_of_half(predictions_px: Pixels, truth_px: Pixels, groups: npt.NDArray[np.int64], fit: Fit) -> Pixels:
+    """What a way makes of each half of the groups, fitted on the other."""
+    names = np.unique(groups)
+    first = np.isin(groups, names[::2])
+    combined_px = np.empty(truth_px.shape)
+    for fitted_on in (first, ~first):
+        combine = fit(predictions_px[:, fitted_on], truth_px[fitted_on])
+        combined_px[~fitted_on] = combine(predictions_px[:, ~fitted_on])
+    return combined_px
+
+
+def _silent(line: str) -> None:
+    pass
