@@ -27,6 +27,7 @@ TOPICS = (
     "growth",
     "profile_epoch",
     "passes",
+    "combining",
 )
 
 Arguments = ParamSpec("Arguments")

@@ -29,7 +29,7 @@ NAMES = sorted(
     if (name := file.relative_to(REPOSITORY / EXPERIMENTS_FOLDER).with_suffix("").as_posix())
     not in NOT_EXPERIMENTS
 )
-# Those of passes/ and ablation/ train networks of the others, otherwise or shorter, champion-gpu a larger one.
+# These train networks of the others, otherwise or shorter; champion-gpu a larger one.
 VARIANTS = {"passes": ["eleven"], "ablation": ["all"]}
 VARIANTS["champion-gpu"] = ["all", "fold-1", "fold-2", "fold-3", "fold-4"]
 SYSTEMS = [name for name in NAMES if name.partition("/")[0] not in VARIANTS]
