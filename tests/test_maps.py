@@ -79,6 +79,14 @@ def test_the_loss_is_the_mean_over_points_and_faces():
     assert float(HeatmapLoss(1)(np.zeros((2, 2)), two_faces)) == expected
 
 
+def test_a_gaussian_is_as_wide_on_a_coarse_map_as_on_a_fine_one():
+    # Four pixels side by side in the picture are one in a map of 24.
+    truth = to_unit(np.array([[49.5, 49.5]], np.float32))  # a centre of the coarse map's
+    coarse = gaussian(49.5, 49.5, 8).reshape(24, 4, 24, 4).mean(axis=(1, 3)).reshape(1, -1, 1)
+    assert float(HeatmapLoss(8)(truth, coarse)) == pytest.approx(0, abs=1e-3)
+    assert float(HeatmapLoss(2)(truth, coarse)) > 1
+
+
 def test_a_point_without_a_label_adds_nothing():
     logits = np.log(np.array([[0.5, 0.25, 0.125, 0.125], [0.7, 0.1, 0.1, 0.1]])).astype(np.float32).T[None]
     truth = np.array([[0, 0, np.nan, np.nan]], np.float32)

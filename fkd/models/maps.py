@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from fkd.keypoints import HALF_WIDTH_PX
+
 Tensor = Any  # of the Keras backend, or a NumPy array
 
 
@@ -33,7 +35,7 @@ class HeatmapLoss(keras.losses.Loss):
     def call(self, truth: Tensor, outputs: Tensor) -> Tensor:
         """One value a face, shape (batch,)."""
         x, y = _pixel_centres(outputs.shape[1])
-        sigma = 2 * self._sigma_px / math.isqrt(outputs.shape[1])
+        sigma = self._sigma_px / HALF_WIDTH_PX
         truth = ops.expand_dims(ops.cast(truth, "float32"), 1)
         labelled = ~ops.isnan(truth[..., 0::2])
         truth = ops.nan_to_num(truth)

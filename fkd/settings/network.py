@@ -91,7 +91,7 @@ class MapNetwork(Settings):
     """A network with one map a point, whose peak is the point.
 
     filters: of every level, the finest first; each level halves the map of the one before.
-    sigma_px: standard deviation of the Gaussians that `kl_divergence` compares the maps with.
+    sigma_px: standard deviation, in the picture's pixels, of the Gaussians that the maps are compared with.
     """
 
     filters: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1)
