@@ -100,8 +100,8 @@ def compare_table(table: Table, runs: Mapping[Row, tuple[Experiment, Run]], face
             line |= {_HEADINGS[name]: measures[name] for name in table.measures}
         words = {"published": row.published, "remark": row.remark}
         lines.append(line | words | {"command": f"fkd compare --train {row.experiment}"})
-    words = ["remark" if any(row.remark for row in table.rows) else "published", "command"]
-    columns = ["system", *_COSTS, *(_HEADINGS[name] for name in table.measures), *words]
+    remark = "remark" if any(row.remark for row in table.rows) else "published"
+    columns = ["system", *_COSTS, *(_HEADINGS[name] for name in table.measures), remark, "command"]
     return pd.DataFrame(lines, columns=columns)
 
 

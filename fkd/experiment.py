@@ -69,12 +69,15 @@ class Experiment(Settings):
     """Everything that decides a result.
 
     keypoint_schema: a schema's name, or a list of points such as the columns of a CSV file have.
+    dropped_labels: a CSV with the columns row and keypoint, such as a run's far_labels.csv; what it names
+    trains nobody. It is read once, when a run begins.
     """
 
     name: str
     seed: int = Field(0, ge=0)
     keypoint_schema: str | tuple[str, ...] = "kaggle15"
     validation_fraction: float = Field(0.2, gt=0, lt=1)
+    dropped_labels: str | None = None
     network: Network
     training: Training = Training()
     augmentation: Augmentation = Augmentation()

@@ -109,7 +109,7 @@ def train_together(pool: NetworkPool, members: Iterable[Steps]) -> None:
 
 
 def _tasks(experiment: Experiment, faces: Faces, splits: Mapping[str, Split]) -> list[MemberTask]:
-    batches = {name: member_batches(experiment, name, faces.take(s.training)) for name, s in splits.items()}
+    batches = {name: member_batches(experiment, name, s.training_faces(faces)) for name, s in splits.items()}
     validation = {name: faces.take(split.validation) for name, split in splits.items()}
     return [
         MemberTask(experiment, name, index, batches[name][index], validation[name])

@@ -22,6 +22,7 @@ from fkd.errors import UserError
 from fkd.experiment import Experiment, load_experiment
 from fkd.interrupt import InterruptedTrainingError, StopRequest
 from fkd.keypoints import schema_of
+from fkd.labels import list_far_labels
 from fkd.progress import Progress
 from fkd.provenance import provenance
 from fkd.report.faces import faces_png
@@ -339,6 +340,8 @@ def _select(request: Request, console: Console) -> tuple[Run, Experiment, FaceDa
         console.print(selection_table(report))
     console.print(estimates_table(reports))
     atomic_write_json(run.selection, [asdict(report) for report in reports])
+    far = list_far_labels(run, experiment, faces, reports)
+    console.print(f"{run.far_labels}: {far:,} labels that stand far from the predictions, to look at")
     return run, experiment, faces, reports
 
 

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from fkd.data.faces import FaceData
+from fkd.data.faces import FaceData, Faces
 from fkd.data.split import group_faces, split_rows
 from fkd.errors import UserError
 from fkd.experiment import Experiment
@@ -19,21 +19,31 @@ class Split:
     """A specialist's training and validation rows of training.csv, the same for every member.
 
     validation_groups: one number per validation row; rows of one group show one person or photo.
+    dropped_labels: (row, point of the schema) of labels that train nobody, shape (labels, 2).
     """
 
     training: npt.NDArray[np.int64]
     validation: npt.NDArray[np.int64]
     validation_groups: npt.NDArray[np.int64]
+    dropped_labels: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), np.int64))
+
+    def training_faces(self, faces: Faces) -> Faces:
+        """The training rows of all faces, without the labels that are dropped."""
+        keypoints = faces.keypoints.copy()
+        keypoints[tuple(self.dropped_labels.T)] = np.nan
+        return Faces(faces.images, keypoints, faces.ids).take(self.training)
 
 
 def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, Split]:
     """Every specialist's split: read from the run, or drawn and saved there.
 
-    Raises UserError, naming the specialist, when too few rows have its points.
+    Raises UserError, naming the specialist, when too few rows have its points, and where the experiment's
+    `dropped_labels` cannot be read.
     """
     missing = [name for name in experiment.specialists if not run.split(name).exists()]
     if missing:
         groups = group_faces(data.training.images, data.groups)
+        dropped = _read_dropped_labels(experiment, len(data.training.ids))
         for specialist in missing:
             rows = _labelled_rows(experiment, specialist, data)
             fold = experiment.specialists[specialist].validation_fold
@@ -50,6 +60,7 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
                     "training": training.tolist(),
                     "validation": validation.tolist(),
                     "validation_groups": groups[validation].tolist(),
+                    "dropped_labels": dropped.tolist(),
                 },
             )
     return {specialist: read_split(run, specialist) for specialist in experiment.specialists}
@@ -58,7 +69,10 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
 def read_split(run: Run, specialist: str) -> Split:
     """The saved split of a specialist."""
     rows = json.loads(run.split(specialist).read_text())
-    return Split(**{name: np.array(ids, np.int64) for name, ids in rows.items()})
+    split = {name: np.array(ids, np.int64) for name, ids in rows.items()}
+    if "dropped_labels" in split:
+        split["dropped_labels"] = split["dropped_labels"].reshape(-1, 2)
+    return Split(**split)
 
 
 def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple[list[int], list[str]]:
@@ -106,3 +120,29 @@ def _labelled_rows(experiment: Experiment, specialist: str, data: FaceData) -> n
     labelled = ~np.isnan(data.training.keypoints[:, points]).any(axis=2)
     wanted = np.any if settings.rows == "any" else np.all
     return np.flatnonzero(wanted(labelled, axis=1))
+
+
+def _read_dropped_labels(experiment: Experiment, rows: int) -> npt.NDArray[np.int64]:
+    """What the experiment's CSV names by `row` and `keypoint`, as (row, point of the schema)."""
+    if experiment.dropped_labels is None:
+        return np.empty((0, 2), np.int64)
+    import pandas as pd  # slow to load
+
+    path, points = experiment.dropped_labels, experiment.schema_points.names
+    try:
+        table = pd.read_csv(path)
+        names, places = table["keypoint"], pd.to_numeric(table["row"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"dropped_labels: {path}: expected a CSV with the columns row and keypoint, such as a run's "
+            f"far_labels.csv, received another or none ({' '.join(str(error).split())}); mend the path or "
+            "the file"
+        ) from error
+    known = names.isin(points) & places.isin(range(rows))
+    if not known.all():
+        line = int(np.argmin(known))
+        raise UserError(
+            f"dropped_labels: {path}: line {line + 2}: expected a row from 0 to {rows - 1} and a keypoint of "
+            f"the schema, received {places[line]} and {names[line]!r}; correct that line"
+        )
+    return np.column_stack([places, [points.index(name) for name in names]]).astype(np.int64)

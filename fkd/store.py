@@ -115,6 +115,11 @@ class Run:
         return self.path / "selection.json"
 
     @property
+    def far_labels(self) -> Path:
+        """Labels that stand far from what members predict that did not see them."""
+        return self.path / "far_labels.csv"
+
+    @property
     def submission(self) -> Path:
         """The competition's CSV."""
         return self.path / "submission.csv"

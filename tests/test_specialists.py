@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -57,6 +58,45 @@ def test_the_split_is_drawn_once_and_kept(tmp_path: Path, experiment: Experiment
     run.split("four").write_text(json.dumps(record))
     assert make_splits(run, experiment, data)["four"].validation.tolist() == [5]
     assert read_split(run, "four").validation.tolist() == [5]
+
+
+def test_dropped_labels_train_nobody_and_validate_all_the_same(
+    tmp_path: Path, tiny_experiment: Path, data: FaceData
+):
+    dropped = tmp_path / "far_labels.csv"
+    dropped.write_text("row,keypoint,distance_px\n3,nose_tip,9.5\n4,left_eye_center,8\n")
+    experiment = load_experiment(str(tiny_experiment), [f"dropped_labels={dropped}"])
+    run = Run(tmp_path / "run")
+    run.path.mkdir()
+    split = make_splits(run, experiment, data)["four"]
+    dropped.unlink()  # the run keeps what it read
+    np.testing.assert_array_equal(read_split(run, "four").dropped_labels, split.dropped_labels)
+    nose, eye = KAGGLE15.names.index("nose_tip"), KAGGLE15.names.index("left_eye_center")
+    assert split.dropped_labels.tolist() == [[3, nose], [4, eye]]
+    every_row = dataclasses.replace(split, training=np.arange(8))
+    unlabelled = np.argwhere(np.isnan(every_row.training_faces(data.training).keypoints[..., 0]))
+    assert unlabelled.tolist() == [[3, nose], [4, eye]]
+    assert np.isfinite(data.training.keypoints[:8]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "expected a CSV with the columns row and keypoint"),
+        ("line,keypoint\n1,nose_tip\n", "expected a CSV with the columns row and keypoint"),
+        ("row,keypoint\n1,nose_tip\n1,ear\n", "line 3: expected a row from 0 to 19 and a keypoint"),
+        ("row,keypoint\n20,nose_tip\n", "line 2: expected a row from 0 to 19 and a keypoint"),
+    ],
+)
+def test_wrong_dropped_labels_are_one_clear_line(
+    tmp_path: Path, tiny_experiment: Path, data: FaceData, text: str | None, words: str
+):
+    path = tmp_path / "labels.csv"
+    if text is not None:
+        path.write_text(text)
+    experiment = load_experiment(str(tiny_experiment), [f"dropped_labels={path}"])
+    with pytest.raises(UserError, match=rf"^dropped_labels: [^\n]*labels.csv: {words}[^\n]*$"):
+        make_splits(Run(tmp_path), experiment, data)
 
 
 def test_too_few_faces_name_the_specialist(tmp_path: Path, experiment: Experiment, data: FaceData):

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure as Drawing
 from scipy.stats import spearmanr
 
 from fkd.data.faces import FaceData
+from fkd.labels import far_labels
 from fkd.report.face_grid import draw_faces
 from fkd.report.measures import (
     binned_errors,
@@ -127,11 +128,18 @@ def _face_figures(specialist: SpecialistRecord, faces: FaceData) -> list[Figure]
     errors_px = face_rmse_px(specialist.average_px, specialist.truth_px)
     worst_last = [row for row in np.argsort(errors_px).tolist() if np.isfinite(errors_px[row])]
     shown = min(_FACES, len(worst_last) // 2) or 1
-    parts = {"worst": worst_last[::-1][:shown], "best": worst_last[:shown]}
+    far_rows = far_labels(specialist.average_px, specialist.truth_px)["row"].tolist()
+    parts = {
+        "worst": worst_last[::-1][:shown],
+        "best": worst_last[:shown],
+        "far-labelled": list(dict.fromkeys(far_rows))[:shown],
+    }
     captions = {
         "worst": "Validation faces with the largest RMSE: hard poses, poor pictures or wrong labels; above "
         "each its row in the data (#) and its RMSE in pixels.",
         "best": "Validation faces with the smallest RMSE.",
+        "far-labelled": "Validation faces with the labels furthest from the prediction, in median distances "
+        "of their point: wrong labels, or hidden points. far_labels.csv in the run's folder lists them all.",
     }
     return [
         Figure(
@@ -141,6 +149,7 @@ def _face_figures(specialist: SpecialistRecord, faces: FaceData) -> list[Figure]
             partial(_draw_rows, specialist, faces, rows, errors_px),
         )
         for part, rows in parts.items()
+        if rows
     ]
 
 

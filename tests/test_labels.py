@@ -1,0 +1,52 @@
+"""Far labels, by distances that can be checked by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fkd.data.faces import FaceData, Faces
+from fkd.ensemble import Estimate, MemberScore, SelectionReport
+from fkd.experiment import load_experiment
+from fkd.keypoints import KAGGLE15
+from fkd.labels import far_labels, list_far_labels
+from fkd.store import Run, atomic_write_json
+
+
+def test_labels_further_than_five_medians_are_listed_the_furthest_first() -> None:
+    truth_px = np.zeros((9, 3, 2))
+    predictions_px = np.zeros((9, 3, 2))
+    predictions_px[:, 0, 0] = 1  # one pixel is what this point is usually wrong by
+    predictions_px[3, 0] = 3, 4
+    predictions_px[7, 0] = 6, 8
+    predictions_px[:, 1, 1] = 2
+    predictions_px[5, 1, 1] = 11
+    truth_px[:, 2] = np.nan  # labelled nowhere
+    table = far_labels(predictions_px, truth_px)
+    assert table.to_dict("list") == {
+        "row": [7, 5],
+        "point": [0, 1],
+        "distance_px": [10, 11],
+        "medians": [10, 5.5],
+    }
+
+
+def test_the_list_names_rows_of_the_data_and_keypoints(tmp_path: Path, tiny_experiment: Path) -> None:
+    experiment = load_experiment(str(tiny_experiment))
+    keypoints = np.full((20, 15, 2), 40, np.float32)
+    faces = Faces(np.zeros((20, 96, 96), np.uint8), keypoints, np.arange(20))
+    data = FaceData("faces", "c" * 64, KAGGLE15.names, faces, faces, None, pd.DataFrame(), None)
+    run, rows = Run(tmp_path), [2, 3, 5, 7, 11]
+    folder = run.member("four", 0)
+    folder.path.mkdir(parents=True)
+    atomic_write_json(run.split("four"), {"training": [0], "validation": rows, "validation_groups": rows})
+    predictions_px = np.full((5, 4, 2), 41, np.float32)
+    predictions_px[3, 2] = 40, 60  # the nose tip of row 7
+    np.save(folder.validation, predictions_px)
+    worth = Estimate(1.0, None)
+    report = SelectionReport("four", "all", (MemberScore(0, 1.0, 1),), (0,), worth, worth, worth)
+    assert list_far_labels(run, experiment, data, [report]) == 1
+    assert run.far_labels.read_text() == (
+        "row,keypoint,distance_px,medians,x_px,y_px,predicted_x_px,predicted_y_px\n"
+        "7,nose_tip,20.00,14.14,40.00,40.00,40.00,60.00\n"
+    )
