@@ -48,14 +48,14 @@ def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _rows(run: Run, data_folder: Path) -> list[dict[str, object]]:
-    experiment, keypoints = run.read_experiment(), load_data(str(data_folder), _silent).training.keypoints
+    experiment, training = run.read_experiment(), load_data(str(data_folder), _silent).training
     rows: list[dict[str, object]] = []
     for specialist in experiment.specialists:
         members, split = finished_members(run, experiment, specialist)[0], read_split(run, specialist)
         if len(members) < 2:
             continue
-        truth_px = keypoints[split.validation][:, experiment.point_indices(specialist)]
-        predictions_px = validation_predictions(run, experiment, specialist, members)
+        truth_px = training.keypoints[split.validation][:, experiment.point_indices(specialist)]
+        predictions_px = validation_predictions(run, experiment, specialist, members, training)
         for name, fit in _ways(experiment, specialist, members).items():
             combined_px = _out_of_half(predictions_px, truth_px, split.validation_groups, fit)
             rmse = round(rmse_px(combined_px, truth_px), 3)

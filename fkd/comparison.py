@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
-from fkd.data.faces import FaceData
+from fkd.data.faces import FaceData, Faces
 from fkd.ensemble import honest_average, rmse_px, select_members
 from fkd.errors import UserError
 from fkd.experiment import Experiment, Prediction, Selection
@@ -160,7 +160,7 @@ def _measure(
     errors_px = np.abs(predicted_px - truth_px)
     histories = [_read_history(run, *member) for member in experiment.members]
     best = [min(history, key=lambda record: record["validation_rmse_px"]) for history in histories]
-    alone_px = _alone_px(experiment, run, rows, truth_px)
+    alone_px = _alone_px(experiment, run, faces.training, rows, truth_px)
     seconds = [sum(record.get("seconds", np.nan) for record in history) for history in histories]
     return {
         "rmse_px": rmse_px(predicted_px, truth_px),
@@ -175,12 +175,14 @@ def _measure(
     }
 
 
-def _alone_px(experiment: Experiment, run: Run, rows: npt.NDArray[np.int64], truth_px: Pixels) -> list[float]:
+def _alone_px(
+    experiment: Experiment, run: Run, training: Faces, rows: npt.NDArray[np.int64], truth_px: Pixels
+) -> list[float]:
     """RMSE of every member by itself; where there are several specialists, of one of each together."""
     by_specialist = []
     for specialist, settings in experiment.specialists.items():
         positions = np.searchsorted(read_split(run, specialist).validation, rows)
-        predictions = validation_predictions(run, experiment, specialist, range(settings.members))
+        predictions = validation_predictions(run, experiment, specialist, range(settings.members), training)
         by_specialist.append(predictions[:, positions])
     return [
         rmse_px(np.concatenate(round_px, axis=1), truth_px) for round_px in zip(*by_specialist, strict=False)
@@ -205,7 +207,7 @@ def _predict(
         return predict_ensemble(run, asked, chosen, faces.training.images[rows])[:, points]
     split = read_split(run, specialist)
     positions = np.searchsorted(split.validation, rows)
-    predictions = validation_predictions(run, experiment, specialist, members)
+    predictions = validation_predictions(run, experiment, specialist, members, faces.training)
     selection = Selection(policy=_POLICIES[row.members])
 
     def choose(some: Pixels, labels: Pixels) -> list[int]:

@@ -134,11 +134,11 @@ def honest_average(
 
     groups: shape (rows,). choose: (predictions, truth) -> positions.
     """
-    first_half = _first_half(groups)
-    if first_half.all():
+    first = first_half(groups)
+    if first.all():
         return None
     averages = np.empty(truth.shape)
-    for chosen_on in (first_half, ~first_half):
+    for chosen_on in (first, ~first):
         positions = choose(predictions[:, chosen_on], truth[chosen_on])
         averages[~chosen_on] = average_predictions(predictions[:, ~chosen_on], positions)
     return averages
@@ -150,6 +150,19 @@ def honest_rmse_px(
     """RMSE of the `honest_average`; the errors of both halves are pooled."""
     averages = honest_average(predictions, truth, groups, choose)
     return None if averages is None else rmse_px(averages, truth)
+
+
+def first_half(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """True for the rows of one half: whole groups, the largest first, each to the half with fewer rows."""
+    names, sizes = np.unique(groups, return_counts=True)
+    rows = [0, 0]
+    chosen = []
+    for i in np.argsort(-sizes, kind="stable"):
+        half = 0 if rows[0] <= rows[1] else 1
+        rows[half] += sizes[i]
+        if half == 0:
+            chosen.append(names[i])
+    return np.isin(groups, chosen)
 
 
 def selection_report(
@@ -213,16 +226,3 @@ def _forward_selection(predictions: Array, truth: Array) -> list[int]:
         chosen.append(addition)
         total += predictions[addition]
         reached_px = scores_px[addition]
-
-
-def _first_half(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """True for the rows of one half: whole groups, the largest first, each to the half with fewer rows."""
-    names, sizes = np.unique(groups, return_counts=True)
-    rows = [0, 0]
-    first_half = []
-    for i in np.argsort(-sizes, kind="stable"):
-        half = 0 if rows[0] <= rows[1] else 1
-        rows[half] += sizes[i]
-        if half == 0:
-            first_half.append(names[i])
-    return np.isin(groups, first_half)

@@ -54,7 +54,7 @@ def list_far_labels(
     for report in reports:
         split, points = read_split(run, report.specialist), experiment.point_indices(report.specialist)
         members = [member.index for member in report.members]
-        predictions_px = validation_predictions(run, experiment, report.specialist, members)
+        predictions_px = validation_predictions(run, experiment, report.specialist, members, faces.training)
         average_px = average_predictions(predictions_px, [members.index(i) for i in report.chosen])
         truth_px = faces.training.keypoints[split.validation][:, points]
         table = far_labels(average_px, truth_px)

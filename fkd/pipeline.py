@@ -28,7 +28,13 @@ from fkd.provenance import provenance
 from fkd.report.faces import faces_png
 from fkd.report.readme import replace_part
 from fkd.report.tables import estimates_table, markdown_table, score_table, selection_table, status_table
-from fkd.specialists import finished_members, make_splits, read_split, validation_predictions
+from fkd.specialists import (
+    finished_members,
+    make_splits,
+    read_split,
+    submission_offsets_px,
+    validation_predictions,
+)
 from fkd.spot import watch_ec2
 from fkd.status import run_status
 from fkd.store import (
@@ -165,6 +171,8 @@ def submit(request: Request, console: Console) -> None:
     console.print(f"Predicting {len(faces.test.ids):,} test images on {require_visible_gpu()}")
     chosen = {report.specialist: report.chosen for report in reports}
     predictions = predict_ensemble(run, experiment, chosen, faces.test.images)
+    if experiment.prediction.label_offsets:
+        predictions += submission_offsets_px(run, experiment, chosen, faces)
     table = submission_table(faces.lookup, faces.test.ids, predictions, experiment.schema_points)
     if kept := write_submission(table, run.submission):
         console.print(f"{kept}: the former submission, kept")
@@ -357,7 +365,7 @@ def _select_members(
     split = read_split(run, specialist)
     points = experiment.point_indices(specialist)
     truth = faces.training.keypoints[split.validation][:, points]
-    predictions = validation_predictions(run, experiment, specialist, members)
+    predictions = validation_predictions(run, experiment, specialist, members, faces.training)
     return selection_report(
         predictions, truth, split.validation_groups, experiment.selection, specialist, members
     )

@@ -1,14 +1,16 @@
 """A specialist's rows and its finished members' predictions, as the run keeps them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from fkd.conventions import has_all_labels, is_asked_for_all, offsets_px, with_offsets
 from fkd.data.faces import FaceData, Faces
 from fkd.data.split import group_faces, split_rows
+from fkd.ensemble import join_specialists
 from fkd.errors import UserError
 from fkd.experiment import Experiment
 from fkd.store import Run, atomic_write_json, damaged_files, member_name
@@ -92,13 +94,45 @@ def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple
 
 
 def validation_predictions(
-    run: Run, experiment: Experiment, specialist: str, members: Sequence[int]
+    run: Run, experiment: Experiment, specialist: str, members: Sequence[int], training: Faces
 ) -> npt.NDArray[np.float32]:
     """What members predict for their validation rows, shape (members, rows, points, 2) in pixels.
 
-    As they are read in training, averaged with what they see in the mirror where the experiment's
-    `prediction` says so. Raises UserError where a member has not looked there.
+    As the experiment's `prediction` says, but that maps are read as in training; label offsets are those that
+    each half of the validation groups gives to the other. training: all training faces. Raises UserError
+    where a member has not looked into the mirror.
     """
+    predictions = _predictions_read(run, experiment, specialist, members)
+    if not experiment.prediction.label_offsets or not members:
+        return predictions
+    split = read_split(run, specialist)
+    keypoints = training.keypoints[split.validation]
+    truth = keypoints[:, experiment.point_indices(specialist)]
+    return with_offsets(predictions, truth, has_all_labels(keypoints), split.validation_groups)
+
+
+def submission_offsets_px(
+    run: Run, experiment: Experiment, chosen: Mapping[str, Sequence[int]], data: FaceData
+) -> npt.NDArray[np.float64]:
+    """The label offsets of the chosen members' average on the test images, shape (images, points, 2).
+
+    chosen: member numbers by specialist. Points in schema order, NaN where no specialist predicts.
+    """
+    asked_for_all = is_asked_for_all(data.lookup, data.test.ids, experiment.schema_points)
+    offsets = {}
+    for specialist, members in chosen.items():
+        keypoints = data.training.keypoints[read_split(run, specialist).validation]
+        truth = keypoints[:, experiment.point_indices(specialist)]
+        average = _predictions_read(run, experiment, specialist, members).mean(axis=0)
+        of_source = offsets_px(average, truth, has_all_labels(keypoints))
+        offsets[specialist] = of_source[asked_for_all.astype(int)]
+    return join_specialists(experiment, offsets)
+
+
+def _predictions_read(
+    run: Run, experiment: Experiment, specialist: str, members: Sequence[int]
+) -> npt.NDArray[np.float32]:
+    """The predictions that members have left, averaged with those in the mirror where it is asked for."""
     folders = [run.member(specialist, index) for index in members]
     predictions = np.array([np.load(folder.validation) for folder in folders], np.float32)
     if not experiment.prediction.mirrored:

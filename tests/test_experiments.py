@@ -9,14 +9,13 @@ from rich.console import Console
 
 from fkd.batch_stream import member_batches
 from fkd.data.faces import Faces
-from fkd.experiment import EXPERIMENTS_FOLDER, Experiment, load_experiment
+from fkd.experiment import EXPERIMENTS_FOLDER, Experiment, Prediction, load_experiment
 from fkd.members import train_together
 from fkd.models.build import build_model
 from fkd.network_pool import NetworkPool
 from fkd.predict import predict_ensemble
 from fkd.progress import Progress
 from fkd.settings.network import ConvolutionalNetwork
-from fkd.specialists import validation_predictions
 from fkd.status import run_status
 from fkd.store import Run
 from fkd.train import MemberTask, MemberTraining
@@ -96,6 +95,7 @@ def test_a_file_trains_one_epoch_and_predicts(tmp_path: Path, name: str):
         pool = NetworkPool(experiment, specialist, images_per_epoch=4)
         member = MemberTraining(task, folder, pool, progress, lambda: None, on_saved=lambda folder: None)
         train_together(pool, [member.steps()])
+    experiment = experiment.model_copy(update={"prediction": Prediction()})
     predictions = predict_ensemble(
         run, experiment, {specialist: [0] for specialist in experiment.specialists}, training.images
     )
@@ -103,7 +103,7 @@ def test_a_file_trains_one_epoch_and_predicts(tmp_path: Path, name: str):
     for specialist, settings in experiment.specialists.items():
         points = experiment.schema_points.indices(settings.keypoints)
         assert np.isfinite(predictions[:, points]).all()
-        validated = validation_predictions(run, experiment, specialist, [0])[0]
+        validated = np.load(run.member(specialist, 0).validation)
         again = predict_ensemble(run, experiment, {specialist: [0]}, validation.images)[:, points]
         np.testing.assert_allclose(again, validated, atol=1e-3)
 

@@ -10,7 +10,13 @@ from fkd.data.faces import FaceData, Faces
 from fkd.errors import UserError
 from fkd.experiment import Experiment, Prediction, load_experiment
 from fkd.keypoints import KAGGLE15
-from fkd.specialists import finished_members, make_splits, read_split, validation_predictions
+from fkd.specialists import (
+    finished_members,
+    make_splits,
+    read_split,
+    submission_offsets_px,
+    validation_predictions,
+)
 from fkd.store import MemberFolder, Run, sha256
 
 FACES = 20
@@ -105,18 +111,42 @@ def test_too_few_faces_name_the_specialist(tmp_path: Path, experiment: Experimen
         make_splits(Run(tmp_path), experiment, data)
 
 
-def test_validation_predictions_with_and_without_the_mirror(tmp_path: Path, experiment: Experiment):
+def test_validation_predictions_with_and_without_the_mirror(
+    tmp_path: Path, experiment: Experiment, data: FaceData
+):
     run, mirrored = Run(tmp_path), experiment.model_copy(update={"prediction": Prediction(mirrored=True)})
     for index in (0, 1):
         folder = run.member("four", index)
         folder.path.mkdir(parents=True)
         np.save(folder.validation, np.full((1, 4, 2), 10 + index, np.float32))
         np.save(folder.mirrored_validation, np.full((1, 4, 2), 20 + index, np.float32))
-    assert validation_predictions(run, experiment, "four", [0, 1])[:, 0, 0, 0].tolist() == [10, 11]
-    assert validation_predictions(run, mirrored, "four", [1])[:, 0, 0, 0].tolist() == [16]
+    assert validation_predictions(run, experiment, "four", [0, 1], data.training)[:, 0, 0, 0].tolist() == [
+        10,
+        11,
+    ]
+    assert validation_predictions(run, mirrored, "four", [1], data.training)[:, 0, 0, 0].tolist() == [16]
     run.member("four", 1).mirrored_validation.unlink()
     with pytest.raises(UserError, match=r"four/01/mirrored_validation.npy, found none, as an older fkd"):
-        validation_predictions(run, mirrored, "four", [0, 1])
+        validation_predictions(run, mirrored, "four", [0, 1], data.training)
+
+
+def test_label_offsets_of_validation_and_submission(tmp_path: Path, experiment: Experiment, data: FaceData):
+    run = Run(tmp_path)
+    experiment = experiment.model_copy(update={"prediction": Prediction(label_offsets=True)})
+    folder = run.member("four", 0)
+    folder.path.mkdir(parents=True)
+    rows = list(range(8))  # all complete, labelled at (40, 40), of four persons
+    split = {"training": [8], "validation": rows, "validation_groups": [row // 2 for row in rows]}
+    run.split("four").write_text(json.dumps(split))
+    np.save(folder.validation, np.full((8, 4, 2), 33, np.float32))
+    # Four faces a half are off by 7, as if 10 more were not: 2. All eight: 7 * 8 / 18.
+    corrected = validation_predictions(run, experiment, "four", [0], data.training)
+    np.testing.assert_allclose(corrected, 35)
+    data.lookup[["ImageId", "FeatureName"]] = [(image, name) for image in (0, 1) for name in KAGGLE15.columns]
+    offsets_px = submission_offsets_px(run, experiment, {"four": [0, 0]}, data)
+    np.testing.assert_allclose(offsets_px[:2, KAGGLE15.indices("four")], 7 * 8 / 18)
+    np.testing.assert_allclose(offsets_px[2:, KAGGLE15.indices("four")], 0)  # no partly labelled face
+    assert np.isnan(offsets_px[:, KAGGLE15.indices("eleven")]).all()
 
 
 def test_unfinished_and_damaged_members_are_left_out_and_said(tmp_path: Path, experiment: Experiment):

@@ -132,7 +132,7 @@ def _read_specialist(
     points = experiment.schema_points.indices(settings.keypoints)
     truth_px = faces.training.keypoints[split.validation][:, points]
     finished, _ = finished_members(run, experiment, name)
-    predictions_px = validation_predictions(run, experiment, name, finished)
+    predictions_px = validation_predictions(run, experiment, name, finished, faces.training)
     predictions_px = predictions_px.reshape(len(finished), *truth_px.shape)
     finite = np.flatnonzero(np.isfinite(predictions_px).all(axis=(1, 2, 3)))
     usable = [finished[position] for position in finite]
