@@ -58,9 +58,8 @@ class Prediction(Settings):
     detector: `haar` predicts inside the face that OpenCV finds, where it finds exactly one.
     peaks: how the maps of networks that draw them are read; validation during training reads `soft_argmax`.
     mirrored: every face is predicted as it is and mirrored, and the two are averaged.
-    label_offsets: a submission adds what the labels of validation faces are off by on average, apart for
-    those that have all labels and for the others: their sources label by different conventions, and what is
-    asked of a test image tells its source.
+    label_offsets: a submission adds what the labels of validation faces with as many labelled points as are
+    asked for are off by on average: sources label by different conventions, and other points.
     """
 
     detector: Literal["none", "haar"] = "none"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from fkd.conventions import has_all_labels, is_asked_for_all, offsets_px, with_offsets
+from fkd.conventions import asked_points, labelled_points, offsets_px, with_offsets
 from fkd.data.faces import FaceData, Faces
 from fkd.data.split import group_faces, split_rows
 from fkd.ensemble import join_specialists
@@ -108,7 +108,7 @@ def validation_predictions(
     split = read_split(run, specialist)
     keypoints = training.keypoints[split.validation]
     truth = keypoints[:, experiment.point_indices(specialist)]
-    return with_offsets(predictions, truth, has_all_labels(keypoints), split.validation_groups)
+    return with_offsets(predictions, truth, labelled_points(keypoints), split.validation_groups)
 
 
 def submission_offsets_px(
@@ -118,14 +118,13 @@ def submission_offsets_px(
 
     chosen: member numbers by specialist. Points in schema order, NaN where no specialist predicts.
     """
-    asked_for_all = is_asked_for_all(data.lookup, data.test.ids, experiment.schema_points)
+    asked = asked_points(data.lookup, data.test.ids, experiment.schema_points)
     offsets = {}
     for specialist, members in chosen.items():
         keypoints = data.training.keypoints[read_split(run, specialist).validation]
         truth = keypoints[:, experiment.point_indices(specialist)]
         average = _predictions_read(run, experiment, specialist, members).mean(axis=0)
-        of_source = offsets_px(average, truth, has_all_labels(keypoints))
-        offsets[specialist] = of_source[asked_for_all.astype(int)]
+        offsets[specialist] = offsets_px(average, truth, labelled_points(keypoints), asked)
     return join_specialists(experiment, offsets)
 
 

@@ -145,7 +145,7 @@ def test_label_offsets_of_validation_and_submission(tmp_path: Path, experiment: 
     data.lookup[["ImageId", "FeatureName"]] = [(image, name) for image in (0, 1) for name in KAGGLE15.columns]
     offsets_px = submission_offsets_px(run, experiment, {"four": [0, 0]}, data)
     np.testing.assert_allclose(offsets_px[:2, KAGGLE15.indices("four")], 7 * 8 / 18)
-    np.testing.assert_allclose(offsets_px[2:, KAGGLE15.indices("four")], 0)  # no partly labelled face
+    np.testing.assert_allclose(offsets_px[2:, KAGGLE15.indices("four")], 0)  # nobody has no labels
     assert np.isnan(offsets_px[:, KAGGLE15.indices("eleven")]).all()
 
 
