@@ -46,6 +46,7 @@ from fkd.store import (
     move_aside,
     open_run,
     runs_in,
+    write_experiment,
 )
 
 if TYPE_CHECKING:
@@ -347,6 +348,7 @@ def _select(request: Request, console: Console) -> tuple[Run, Experiment, FaceDa
     for report in reports:
         console.print(selection_table(report))
     console.print(estimates_table(reports))
+    write_experiment(run, experiment)  # so that report, photos and page do as was asked for here
     atomic_write_json(run.selection, [asdict(report) for report in reports])
     far = list_far_labels(run, experiment, faces, reports)
     console.print(f"{run.far_labels}: {far:,} labels that stand far from the predictions, to look at")

@@ -143,7 +143,7 @@ class Run:
         return MemberFolder(self.path / member_name(specialist, index))
 
     def read_experiment(self) -> Experiment:
-        """The experiment that this run was last trained with; raises UserError where there is none."""
+        """The experiment as last trained or selected with; raises UserError where there is no such run."""
         if not self.experiment.is_file():
             raise UserError(f"{self.path}: no such run; train it first (fkd train, or make train-ensemble)")
         settings = yaml.safe_load(self.experiment.read_text(encoding="utf-8"))
@@ -183,6 +183,11 @@ def open_run(run: Run, experiment: Experiment, provenance: dict[str, str]) -> No
         refuse_other_run(str(run.path), *former, experiment, provenance["data_checksum"])
     else:
         atomic_write_json(run.provenance, provenance)
+    write_experiment(run, experiment)
+
+
+def write_experiment(run: Run, experiment: Experiment) -> None:
+    """Keep the experiment as it stands now; what may change between calls is that of the last one."""
     settings = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
     atomic_write_bytes(run.experiment, settings.encode())
 

@@ -101,7 +101,8 @@ def _words(augmentation: Augmentation, name: str) -> str:
     settings = getattr(augmentation, name).model_dump()
     share = f"in {100 * settings.pop('probability'):.0f} % of the images"
     limits = ", ".join(_quantity(key, value) for key, value in settings.items())
-    return f"{name}: {limits}; {share}" if limits else f"{name}: {share}"
+    words = name.replace("_", " ")
+    return f"{words}: {limits}; {share}" if limits else f"{words}: {share}"
 
 
 def _quantity(key: str, value: float) -> str:
