@@ -14,6 +14,8 @@ from scipy.optimize import nnls
 from scipy.stats import trim_mean
 
 from bench.conditions import RESULTS
+from fkd.conventions import labelled_points
+from fkd.data.faces import Faces
 from fkd.data.source import load_data
 from fkd.ensemble import average_predictions, rmse_px, select_members
 from fkd.errors import UserError
@@ -51,16 +53,31 @@ def _rows(run: Run, data_folder: Path) -> list[dict[str, object]]:
     experiment, training = run.read_experiment(), load_data(str(data_folder), _silent).training
     rows: list[dict[str, object]] = []
     for specialist in experiment.specialists:
-        members, split = finished_members(run, experiment, specialist)[0], read_split(run, specialist)
-        if len(members) < 2:
-            continue
-        truth_px = training.keypoints[split.validation][:, experiment.point_indices(specialist)]
-        predictions_px = validation_predictions(run, experiment, specialist, members, training)
-        for name, fit in _ways(experiment, specialist, members).items():
-            combined_px = _out_of_half(predictions_px, truth_px, split.validation_groups, fit)
-            rmse = round(rmse_px(combined_px, truth_px), 3)
-            rows.append({"specialist": specialist, "members": len(members), "way": name, "RMSE px": rmse})
+        keypoints_px = training.keypoints[read_split(run, specialist).validation]
+        complete = labelled_points(keypoints_px) == keypoints_px.shape[1]
+        truth_px = keypoints_px[:, experiment.point_indices(specialist)]
+        parts = {"all faces": complete | ~complete, "all points labelled": complete, "fewer": ~complete}
+        for way, combined_px in _combined(run, experiment, specialist, training, truth_px).items():
+            scores = {name: round(rmse_px(combined_px[of], truth_px[of]), 3) for name, of in parts.items()}
+            rows.append({"specialist": specialist, "RMSE px": way, **scores})
     return rows
+
+
+def _combined(
+    run: Run, experiment: Experiment, specialist: str, training: Faces, truth_px: Pixels
+) -> dict[str, Pixels]:
+    """What every way makes of a specialist's validation faces, shape (rows, points, 2) each."""
+    members, split = finished_members(run, experiment, specialist)[0], read_split(run, specialist)
+    plain = experiment.prediction.model_copy(update={"label_offsets": False})
+    without_offsets = experiment.model_copy(update={"prediction": plain})
+    raw_px = validation_predictions(run, without_offsets, specialist, members, training)
+    predictions_px = validation_predictions(run, experiment, specialist, members, training)
+    combined = {"mean, without label offsets": raw_px.mean(axis=0)}
+    for index, member_px in zip(members, predictions_px, strict=True):
+        combined[f"member {index:02d} alone"] = member_px
+    for way, fit in _ways(experiment, specialist, members).items():
+        combined[way] = _out_of_half(predictions_px, truth_px, split.validation_groups, fit)
+    return combined
 
 
 def _ways(experiment: Experiment, specialist: str, members: list[int]) -> dict[str, Fit]:
