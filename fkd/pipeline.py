@@ -52,7 +52,7 @@ from fkd.store import (
 if TYPE_CHECKING:
     from fkd.remote import RemoteStore
 
-_FACES_SHOWN = 16
+_SHOWN = slice(16)  # test faces with their predicted points
 # How long the end waits for a remote store: within the two minutes that a spot machine is given.
 _LAST_UPLOADS_S = 90.0
 
@@ -177,8 +177,7 @@ def submit(request: Request, console: Console) -> None:
     table = submission_table(faces.lookup, faces.test.ids, predictions, experiment.schema_points)
     if kept := write_submission(table, run.submission):
         console.print(f"{kept}: the former submission, kept")
-    shown = slice(_FACES_SHOWN)
-    atomic_write_bytes(run.predictions_figure, faces_png(faces.test.images[shown], predictions[shown]))
+    atomic_write_bytes(run.predictions_figure, faces_png(faces.test.images[_SHOWN], predictions[_SHOWN]))
     console.print(f"{run.predictions_figure}: test faces with their predicted points")
     console.print(f"{run.submission}: {len(table):,} rows")
     if faces.solution is not None:
