@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import keras
 
-from fkd.models.maps import map_logits
+from fkd.models.maps import map_logits, normalised_convolution
 from fkd.settings.network import HeatmapNetwork
 
 
@@ -35,14 +35,6 @@ def build_heatmap(
 def _two_convolutions(
     x: keras.KerasTensor, filters: int, kernel: int, seeds: Iterator[int]
 ) -> keras.KerasTensor:
-    layers = keras.layers
     for _ in range(2):
-        x = layers.Conv2D(
-            filters,
-            kernel,
-            padding="same",
-            use_bias=False,  # the normalisation has one
-            kernel_initializer=keras.initializers.HeNormal(next(seeds)),
-        )(x)
-        x = layers.ReLU()(layers.BatchNormalization()(x))
+        x = keras.layers.ReLU()(normalised_convolution(x, filters, kernel, seeds))
     return x

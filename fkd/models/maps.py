@@ -1,6 +1,7 @@
-"""One map a point over the picture: how it is drawn, its loss, and how its peak is read."""
+"""One map a point over the picture: what draws it, its loss, and how its peak is read."""
 
 import math
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import keras
@@ -11,6 +12,21 @@ from keras import ops
 from fkd.keypoints import HALF_WIDTH_PX
 
 Tensor = Any  # of the Keras backend, or a NumPy array
+
+
+def normalised_convolution(
+    x: keras.KerasTensor, filters: int, kernel: int, seeds: Iterator[int], strides: int = 1
+) -> keras.KerasTensor:
+    """A convolution with a He-normal kernel of its own seed, and batch normalisation, which has the bias."""
+    x = keras.layers.Conv2D(
+        filters,
+        kernel,
+        strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=keras.initializers.HeNormal(next(seeds)),
+    )(x)
+    return keras.layers.BatchNormalization()(x)
 
 
 def map_logits(features: keras.KerasTensor, points: int, seed: int) -> keras.KerasTensor:

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from fkd.models.maps import map_logits
+from fkd.models.maps import map_logits, normalised_convolution
 from fkd.settings.network import ResidualNetwork
 
 
@@ -20,7 +20,7 @@ def build_residual(
     """
     layers = keras.layers
     image = keras.Input((image_size_px, image_size_px, 1))
-    x = _normalised(image, network.filters[0], network.stem_kernel, seeds, strides=2)
+    x = _activated(image, network.filters[0], network.stem_kernel, seeds, strides=2)
     levels: list[Any] = []
     for level, filters in enumerate(network.filters):
         for block in range(network.blocks):
@@ -29,7 +29,7 @@ def build_residual(
         levels.append(x)
     for level in reversed(range(network.output_level, len(levels) - 1)):
         filters = network.filters[level]
-        x = _normalised(x, filters, 1, seeds)
+        x = _activated(x, filters, 1, seeds)
         x = layers.Add()([layers.UpSampling2D(2, interpolation="bilinear")(x), levels[level]])
         x = _block(x, filters, network.kernel, seeds)
     return keras.Model(image, map_logits(x, points, next(seeds)))
@@ -39,23 +39,11 @@ def _block(x: Any, filters: int, kernel: int, seeds: Iterator[int], strides: int
     """Two convolutions beside a way around them, which is one of size 1 where shapes change."""
     layers, around = keras.layers, x
     if strides > 1 or x.shape[-1] != filters:
-        around = _convolution(x, filters, 1, seeds, strides)
-    x = _normalised(x, filters, kernel, seeds, strides)
-    x = _convolution(x, filters, kernel, seeds)
+        around = normalised_convolution(x, filters, 1, seeds, strides)
+    x = _activated(x, filters, kernel, seeds, strides)
+    x = normalised_convolution(x, filters, kernel, seeds)
     return layers.ReLU()(layers.Add()([x, around]))
 
 
-def _normalised(x: Any, filters: int, kernel: int, seeds: Iterator[int], strides: int = 1) -> Any:
-    return keras.layers.ReLU()(_convolution(x, filters, kernel, seeds, strides))
-
-
-def _convolution(x: Any, filters: int, kernel: int, seeds: Iterator[int], strides: int = 1) -> Any:
-    x = keras.layers.Conv2D(
-        filters,
-        kernel,
-        strides,
-        padding="same",
-        use_bias=False,  # the normalisation has one
-        kernel_initializer=keras.initializers.HeNormal(next(seeds)),
-    )(x)
-    return keras.layers.BatchNormalization()(x)
+def _activated(x: Any, filters: int, kernel: int, seeds: Iterator[int], strides: int = 1) -> Any:
+    return keras.layers.ReLU()(normalised_convolution(x, filters, kernel, seeds, strides))
