@@ -3,7 +3,6 @@
 The training takes long and is not run here: `fkd train champion --data ../shared/data/wild15` runs it.
 """
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from bench.conditions import RESULTS
 from fkd.conventions import labelled_points
 from fkd.data.faces import Faces
 from fkd.data.source import load_data
-from fkd.ensemble import average_predictions, rmse_px, select_members
+from fkd.ensemble import Combine, Fit, average_predictions, fitted_by_halves, rmse_px, select_members
 from fkd.errors import UserError
 from fkd.experiment import Experiment, Selection
 from fkd.specialists import finished_members, read_split, validation_predictions
@@ -29,8 +28,6 @@ TRIMMED_SHARE = 0.2  # of the members at either end
 RIDGE = 10.0  # in faces: so many would have to speak for a weight as loudly as the penalty against it
 
 Pixels = npt.NDArray[np.floating]
-Combine = Callable[[Pixels], Pixels]  # (members, rows, points, 2) -> (rows, points, 2)
-Fit = Callable[[Pixels, Pixels], Combine]  # from predictions and truth of other rows
 
 
 def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
@@ -46,20 +43,20 @@ def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
             f"{TABLE}: expected former figures, found neither them nor {run.path}; train it with: "
             f"fkd train {EXPERIMENT} --data ../shared/data/wild15"
         )
-    return {"Combining members": table}
+    return {"Combining members, validation RMSE px": table}
 
 
 def _rows(run: Run, data_folder: Path) -> list[dict[str, object]]:
-    experiment, training = run.read_experiment(), load_data(str(data_folder), _silent).training
+    experiment, training = run.read_experiment(), load_data(str(data_folder), lambda line: None).training
     rows: list[dict[str, object]] = []
     for specialist in experiment.specialists:
         keypoints_px = training.keypoints[read_split(run, specialist).validation]
         complete = labelled_points(keypoints_px) == keypoints_px.shape[1]
         truth_px = keypoints_px[:, experiment.point_indices(specialist)]
-        parts = {"all faces": complete | ~complete, "all points labelled": complete, "fewer": ~complete}
+        parts = {"all faces": np.ones_like(complete), "all points labelled": complete, "fewer": ~complete}
         for way, combined_px in _combined(run, experiment, specialist, training, truth_px).items():
             scores = {name: round(rmse_px(combined_px[of], truth_px[of]), 3) for name, of in parts.items()}
-            rows.append({"specialist": specialist, "RMSE px": way, **scores})
+            rows.append({"specialist": specialist, "way": way, **scores})
     return rows
 
 
@@ -76,7 +73,7 @@ def _combined(
     for index, member_px in zip(members, predictions_px, strict=True):
         combined[f"member {index:02d} alone"] = member_px
     for way, fit in _ways(experiment, specialist, members).items():
-        combined[way] = _out_of_half(predictions_px, truth_px, split.validation_groups, fit)
+        combined[way] = fitted_by_halves(predictions_px, truth_px, split.validation_groups, fit)
     return combined
 
 
@@ -111,10 +108,8 @@ def _stacking(predictions_px: Pixels, truth_px: Pixels) -> Combine:
         return np.column_stack([flat_px - centre_px, np.ones(len(flat_px))])
 
     centre_px = predictions_px.mean(axis=(0, 1)).ravel()
-    x, errors_px = (
-        features(predictions_px),
-        (truth_px - predictions_px.mean(axis=0)).reshape(len(truth_px), -1),
-    )
+    x = features(predictions_px)
+    errors_px = (truth_px - predictions_px.mean(axis=0)).reshape(len(truth_px), -1)
     penalty = RIDGE * np.diag((x**2).mean(axis=0))
     weights = np.zeros((x.shape[1], errors_px.shape[1]))
     for i, column in enumerate(errors_px.T):
@@ -126,18 +121,3 @@ def _stacking(predictions_px: Pixels, truth_px: Pixels) -> Combine:
         return others_px.mean(axis=0) + (features(others_px) @ weights).reshape(others_px.shape[1:])
 
     return combine
-
-
-def _out_of_half(predictions_px: Pixels, truth_px: Pixels, groups: npt.NDArray[np.int64], fit: Fit) -> Pixels:
-    """What a way makes of each half of the groups, fitted on the other."""
-    names = np.unique(groups)
-    first = np.isin(groups, names[::2])
-    combined_px = np.empty(truth_px.shape)
-    for fitted_on in (first, ~first):
-        combine = fit(predictions_px[:, fitted_on], truth_px[fitted_on])
-        combined_px[~fitted_on] = combine(predictions_px[:, ~fitted_on])
-    return combined_px
-
-
-def _silent(line: str) -> None:
-    pass

@@ -16,6 +16,8 @@ from fkd.experiment import Experiment, Selection
 
 Array = npt.NDArray[np.floating]
 Choose = Callable[[Array, Array], list[int]]
+Combine = Callable[[Array], Array]  # predictions of all members -> one prediction
+Fit = Callable[[Array, Array], Combine]  # from predictions and truth
 
 # The leaderboard's last digit is 1e-5 px; without a least gain the forward selection could go on forever.
 _LEAST_GAIN_PX = 1e-5
@@ -134,14 +136,29 @@ def honest_average(
 
     groups: shape (rows,). choose: (predictions, truth) -> positions.
     """
+
+    def fit(some: Array, labels: Array) -> Combine:
+        positions = choose(some, labels)
+        return lambda others: average_predictions(others, positions)
+
+    return fitted_by_halves(predictions, truth, groups, fit)
+
+
+def fitted_by_halves(
+    predictions: Array, truth: Array, groups: npt.NDArray[np.int64], fit: Fit
+) -> npt.NDArray[np.float64] | None:
+    """What a way of combining members, fitted on one half of the groups, makes of the other, both ways.
+
+    groups: shape (rows,). Returns an array shaped as `truth`; None with fewer than two groups.
+    """
     first = first_half(groups)
     if first.all():
         return None
-    averages = np.empty(truth.shape)
-    for chosen_on in (first, ~first):
-        positions = choose(predictions[:, chosen_on], truth[chosen_on])
-        averages[~chosen_on] = average_predictions(predictions[:, ~chosen_on], positions)
-    return averages
+    combined = np.empty(truth.shape)
+    for fitted_on in (first, ~first):
+        combine = fit(predictions[:, fitted_on], truth[fitted_on])
+        combined[~fitted_on] = combine(predictions[:, ~fitted_on])
+    return combined
 
 
 def honest_rmse_px(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.combining import RIDGE, _out_of_half, _stacking, _weights
+from bench.combining import RIDGE, _stacking, _weights
 
 ROWS = 90
 TRUTH_PX = np.random.default_rng(0).uniform(20, 80, (ROWS, 2, 2))
@@ -26,16 +26,3 @@ def test_stacking_learns_nothing_of_a_point_without_labels() -> None:
     members = TRUTH_PX[None] + 1.0
     combined_px = _stacking(members, truth_px)(members)
     np.testing.assert_array_equal(combined_px[:, 1], members[0, :, 1])
-
-
-def test_each_half_of_the_groups_is_combined_by_what_the_other_taught() -> None:
-    groups = np.arange(ROWS) // 2
-    off_px = np.where(groups % 2, 3.0, 1.0)[:, None, None]  # wrong by 1 px in one half, by 3 px in the other
-
-    def learn_the_shift(predictions, truth):
-        shift = (predictions.mean(axis=0) - truth).mean()
-        return lambda others: others.mean(axis=0) - shift
-
-    combined_px = _out_of_half(TRUTH_PX[None] + off_px, TRUTH_PX, groups, learn_the_shift)
-    np.testing.assert_allclose((combined_px - TRUTH_PX)[groups % 2 == 0], -2)
-    np.testing.assert_allclose((combined_px - TRUTH_PX)[groups % 2 == 1], 2)

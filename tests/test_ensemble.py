@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fkd.ensemble import (
+    Combine,
     Estimate,
     MemberScore,
     average_predictions,
+    fitted_by_halves,
     honest_rmse_px,
     join_specialists,
     rmse_px,
@@ -193,3 +195,17 @@ def test_report_of_one_group_has_no_honest_estimate() -> None:
     )
     assert report.chosen == (1, 4, 1)
     assert report.average_of_chosen == Estimate(0.0, None)
+
+
+def test_each_half_of_the_groups_is_combined_by_what_the_other_taught() -> None:
+    groups = np.arange(90) // 2
+    truth_px = np.random.default_rng(0).uniform(20, 80, (90, 2, 2))
+    off_px = np.where(groups % 2, 3.0, 1.0)[:, None, None]  # wrong by 1 px in one half, by 3 px in the other
+
+    def learn_the_shift(predictions: Array, truth: Array) -> Combine:
+        shift = (predictions.mean(axis=0) - truth).mean()
+        return lambda others: others.mean(axis=0) - shift
+
+    combined_px = fitted_by_halves(truth_px[None] + off_px, truth_px, groups, learn_the_shift)
+    np.testing.assert_allclose((combined_px - truth_px)[groups % 2 == 0], -2)
+    np.testing.assert_allclose((combined_px - truth_px)[groups % 2 == 1], 2)
