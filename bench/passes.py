@@ -19,7 +19,7 @@ from fkd.data.source import load_data
 from fkd.ensemble import rmse_px
 from fkd.errors import UserError
 from fkd.experiment import load_experiment
-from fkd.specialists import finished_members, read_split
+from fkd.specialists import finished_members, read_split, validation_predictions
 from fkd.store import DEFAULT_STORE, Run, runs_in
 
 matplotlib.use("Agg")
@@ -93,14 +93,14 @@ def _curves(data_folder: Path) -> pd.DataFrame:
 
 def _members(data_folder: Path) -> pd.DataFrame:
     """Of every experiment with several members: their RMSE alone, its spread, and that of their average."""
-    rows = []
+    rows, training = [], load_data(str(data_folder), lambda line: None).training
     for run in _stored_runs(data_folder):
         if len(members := _finished(run)) < 2:
             continue
-        truth = load_data(str(data_folder), lambda line: None).training.keypoints
-        points = run.read_experiment().point_indices(SPECIALIST)
-        truth_px = truth[read_split(run, SPECIALIST).validation][:, points]
-        predictions_px = np.stack([np.load(run.member(SPECIALIST, member).validation) for member in members])
+        experiment = run.read_experiment()
+        points = experiment.point_indices(SPECIALIST)
+        truth_px = training.keypoints[read_split(run, SPECIALIST).validation][:, points]
+        predictions_px = validation_predictions(run, experiment, SPECIALIST, members, training)
         alone_px = [rmse_px(prediction, truth_px) for prediction in predictions_px]
         rows.append(
             {

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.data.faces import FaceData
-from fkd.ensemble import SelectionReport, average_predictions
+from fkd.ensemble import SelectionReport
 from fkd.experiment import Experiment
 from fkd.specialists import read_split, validation_predictions
 from fkd.store import Run, atomic_write_bytes
@@ -53,9 +53,10 @@ def list_far_labels(
     tables = []
     for report in reports:
         split, points = read_split(run, report.specialist), experiment.point_indices(report.specialist)
-        members = [member.index for member in report.members]
-        predictions_px = validation_predictions(run, experiment, report.specialist, members, faces.training)
-        average_px = average_predictions(predictions_px, [members.index(i) for i in report.chosen])
+        predictions_px = validation_predictions(
+            run, experiment, report.specialist, report.chosen, faces.training
+        )
+        average_px = predictions_px.mean(axis=0, dtype=np.float64)
         truth_px = faces.training.keypoints[split.validation][:, points]
         table = far_labels(average_px, truth_px)
         places = table["row"].to_numpy(), table.pop("point").to_numpy()
