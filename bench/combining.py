@@ -1,7 +1,4 @@
-"""Ways to combine the members of the champion: what each is worth on faces that did not fit it.
-
-The training takes long and is not run here: `fkd train champion --data ../shared/data/wild15` runs it.
-"""
+"""Ways to combine the members of the champion: what each is worth on faces that did not fit it."""
 
 from functools import partial
 from pathlib import Path
@@ -12,18 +9,16 @@ import pandas as pd
 from scipy.optimize import nnls
 from scipy.stats import trim_mean
 
+from bench.champion_run import table_of_champion
 from bench.conditions import RESULTS
 from fkd.conventions import labelled_points
 from fkd.data.faces import Faces
-from fkd.data.source import load_data
 from fkd.ensemble import Combine, Fit, average_predictions, fitted_by_halves, rmse_px, select_members
-from fkd.errors import UserError
 from fkd.experiment import Experiment, Selection
 from fkd.specialists import finished_members, read_split, validation_predictions
-from fkd.store import DEFAULT_STORE, Run
+from fkd.store import Run
 
 TABLE = RESULTS / "combining.csv"
-EXPERIMENT = "champion"
 TRIMMED_SHARE = 0.2  # of the members at either end
 RIDGE = 10.0  # in faces: so many would have to speak for a weight as loudly as the penalty against it
 
@@ -32,32 +27,18 @@ Pixels = npt.NDArray[np.floating]
 
 def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
     """RMSE of every way, fitted on one half of the validation groups and scored on the other, both ways."""
-    run = Run(DEFAULT_STORE / f"{EXPERIMENT}-{data_folder.name}")
-    if run.experiment.is_file():
-        table = pd.DataFrame(_rows(run, data_folder))
-        table.to_csv(TABLE, index=False, lineterminator="\n")
-    elif TABLE.is_file():
-        table = pd.read_csv(TABLE)
-    else:
-        raise UserError(
-            f"{TABLE}: expected former figures, found neither them nor {run.path}; train it with: "
-            f"fkd train {EXPERIMENT} --data ../shared/data/wild15"
-        )
-    return {"Combining members, validation RMSE px": table}
+    return {"Combining members, validation RMSE px": table_of_champion(TABLE, data_folder, _lines)}
 
 
-def _rows(run: Run, data_folder: Path) -> list[dict[str, object]]:
-    experiment, training = run.read_experiment(), load_data(str(data_folder), lambda line: None).training
-    rows: list[dict[str, object]] = []
-    for specialist in experiment.specialists:
-        keypoints_px = training.keypoints[read_split(run, specialist).validation]
-        complete = labelled_points(keypoints_px) == keypoints_px.shape[1]
-        truth_px = keypoints_px[:, experiment.point_indices(specialist)]
-        parts = {"all faces": np.ones_like(complete), "all points labelled": complete, "fewer": ~complete}
-        for way, combined_px in _combined(run, experiment, specialist, training, truth_px).items():
-            scores = {name: round(rmse_px(combined_px[of], truth_px[of]), 3) for name, of in parts.items()}
-            rows.append({"specialist": specialist, "way": way, **scores})
-    return rows
+def _lines(run: Run, experiment: Experiment, specialist: str, training: Faces) -> list[dict[str, object]]:
+    keypoints_px = training.keypoints[read_split(run, specialist).validation]
+    complete = labelled_points(keypoints_px) == keypoints_px.shape[1]
+    truth_px = keypoints_px[:, experiment.point_indices(specialist)]
+    parts = {"all faces": np.ones_like(complete), "all points labelled": complete, "fewer": ~complete}
+    return [
+        {"way": way, **{name: round(rmse_px(combined_px[of], truth_px[of]), 3) for name, of in parts.items()}}
+        for way, combined_px in _combined(run, experiment, specialist, training, truth_px).items()
+    ]
 
 
 def _combined(

@@ -28,6 +28,7 @@ TOPICS = (
     "profile_epoch",
     "passes",
     "combining",
+    "limits",
 )
 
 Arguments = ParamSpec("Arguments")

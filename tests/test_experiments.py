@@ -29,7 +29,7 @@ NAMES = sorted(
     not in NOT_EXPERIMENTS
 )
 # These train networks of the others, otherwise or shorter; champion-gpu a larger one.
-VARIANTS = {"passes": ["eleven"], "ablation": ["all"]}
+VARIANTS = {"passes": ["eleven"], "ablation": ["all"], "ablation/specialists": ["four", "eleven"]}
 VARIANTS["champion-gpu"] = ["all", "fold-1", "fold-2", "fold-3", "fold-4"]
 SYSTEMS = [name for name in NAMES if name.partition("/")[0] not in VARIANTS]
 
@@ -63,9 +63,13 @@ def test_a_file_opens_with_purpose_command_and_observation(name: str):
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - set(SYSTEMS)))
 def test_a_variant_of_another_file_loads(name: str):
-    specialists = load_experiment(name).specialists
-    assert list(specialists) == VARIANTS[name.partition("/")[0]]
-    assert [settings.validation_fold for settings in specialists.values()] == list(range(len(specialists)))
+    expected = VARIANTS.get(name) or VARIANTS[name.partition("/")[0]]
+    assert list(load_experiment(name).specialists) == expected
+
+
+def test_every_fold_of_the_champion_for_a_gpu_validates_on_other_faces():
+    folds = load_experiment("champion-gpu").specialists.values()
+    assert [fold.validation_fold for fold in folds] == [0, 1, 2, 3, 4]
 
 
 def _faces(experiment: Experiment, count: int) -> Faces:

@@ -1,0 +1,40 @@
+"""Tables of the champion's stored run, or as they were last made where the run is not at hand.
+
+The training takes long and is not run here: `fkd train champion --data ../shared/data/wild15` runs it.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from fkd.data.faces import Faces
+from fkd.data.source import load_data
+from fkd.errors import UserError
+from fkd.experiment import Experiment
+from fkd.store import DEFAULT_STORE, Run
+
+EXPERIMENT = "champion"
+
+# The lines of a table for one specialist.
+Lines = Callable[[Run, Experiment, str, Faces], list[dict[str, object]]]
+
+
+def table_of_champion(file: Path, data_folder: Path, lines: Lines) -> pd.DataFrame:
+    """The lines of all specialists, kept in `file`; raises UserError where there are neither run nor file."""
+    run = Run(DEFAULT_STORE / f"{EXPERIMENT}-{data_folder.name}")
+    if run.experiment.is_file():
+        experiment, faces = run.read_experiment(), load_data(str(data_folder), lambda line: None).training
+        table = pd.DataFrame(
+            {"specialist": specialist, **line}
+            for specialist in experiment.specialists
+            for line in lines(run, experiment, specialist, faces)
+        )
+        table.to_csv(file, index=False, lineterminator="\n")
+        return table
+    if not file.is_file():
+        raise UserError(
+            f"{file}: expected former figures, found neither them nor {run.path}; train it with: "
+            f"fkd train {EXPERIMENT} --data ../shared/data/wild15"
+        )
+    return pd.read_csv(file)
