@@ -9,6 +9,9 @@ TENSORBOARD ?=
 TRAIN ?=
 SPOT_NOTICE ?=
 AT_ONCE ?=
+JOBS ?=
+ENGINE ?=
+ADDRESS ?=
 KILLS ?= 200
 TOPICS ?=
 SEED ?=
@@ -22,19 +25,21 @@ LOCK := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),requirements-gpu.t
 
 FKD := .venv/bin/fkd
 RUN := $(EXPERIMENT) --data '$(DATA)' --store '$(STORE)'
-OPTIONS := $(if $(FRESH),--fresh) $(if $(TENSORBOARD),--tensorboard) $(SPOT_NOTICE:%=--spot-notice %) $(AT_ONCE:%=--at-once %)
+OPTIONS := $(if $(FRESH),--fresh) $(if $(TENSORBOARD),--tensorboard) $(SPOT_NOTICE:%=--spot-notice %) $(AT_ONCE:%=--at-once %) \
+	$(JOBS:%=--jobs %) $(ENGINE:%=--engine %) $(ADDRESS:%=--address %)
 SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train-ensemble submit data explore report status select compare demo onnx resnet test lint types chaos bench bench-report lock clean
+.PHONY: help train-ensemble submit data explore report status select compare demo onnx ray resnet test lint types chaos bench bench-report lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo 'Variables: EXPERIMENT=stem of experiments/*.yaml or a path  DATA=auto|kaggle|synthetic|folder'
 	@echo '           SET="key=value ..."  STORE=folder|s3://...|gs://...|file://...  SPOT_NOTICE=ec2'
-	@echo '           FRESH=1 (train anew)  TENSORBOARD=1 (write logs)  AT_ONCE=n (members in one step)  KILLS=n SEED=n (chaos)'
+	@echo '           FRESH=1 (train anew)  TENSORBOARD=1 (write logs)  AT_ONCE=n (members in one step)'
+	@echo '           JOBS=n (members side by side)  ENGINE=ray ADDRESS=host:port  KILLS=n SEED=n (chaos)'
 
 train-ensemble: .venv/run ## Train every member of every specialist; go on where it stopped
 	$(FKD) train $(RUN) $(SETTINGS) $(OPTIONS)
@@ -67,6 +72,9 @@ demo: .venv/run ## A page on this machine: drop a photo, see its points
 onnx: .venv/run ## Install what the ONNX export needs
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-onnx.txt
 
+ray: .venv/run ## Install what training on a Ray cluster needs
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.txt
+
 resnet: .venv/run ## Install what the ResNet experiments need
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-resnet.txt
 
@@ -96,6 +104,7 @@ lock: ## Renew the lock files from setup.cfg (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra resnet setup.cfg -o requirements-resnet.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra onnx setup.cfg -o requirements-onnx.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra demo setup.cfg -o requirements-demo.txt
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra ray setup.cfg -o requirements-ray.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra test setup.cfg -o requirements-test.txt
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra bench setup.cfg -o requirements-bench.txt
 

@@ -30,6 +30,13 @@ class SpotNotice(StrEnum):
     EC2 = "ec2"
 
 
+class EngineName(StrEnum):
+    """What trains members."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 class ModelFormat(StrEnum):
     """Ways to write a model."""
 
@@ -103,6 +110,16 @@ def train(
     at_once: Annotated[
         int, typer.Option(min=1, help="Train so many members in one step; worth it on a GPU")
     ] = 1,
+    engine: Annotated[
+        EngineName, typer.Option(help="Train on this machine, or a member a task on a Ray cluster")
+    ] = EngineName.LOCAL,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Train so many members side by side, in processes of this machine")
+    ] = 1,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of the Ray cluster [default: RAY_ADDRESS, else one is started here]"),
+    ] = None,
 ) -> None:
     """Train every member of every specialist; go on where it stopped.
 
@@ -110,6 +127,7 @@ def train(
     goes on.
     """
     from fkd import pipeline
+    from fkd.engines import Engine
 
     with stop_on_signals() as stop:
         pipeline.train(
@@ -120,6 +138,7 @@ def train(
             tensorboard,
             bool(spot_notice),
             at_once,
+            Engine(engine.value, jobs, address),
         )
 
 

@@ -8,6 +8,9 @@ import keras
 
 from fkd.errors import UserError
 
+# Of its share of a GPU's memory a process takes so much: CUDA itself needs some.
+_USED_OF_SHARE = 0.9
+
 
 def prepare_device(deterministic: bool) -> str:
     """Describe the device that will train, and make its rounding repeatable where that is asked for.
@@ -18,6 +21,40 @@ def prepare_device(deterministic: bool) -> str:
     if deterministic:
         _make_deterministic()
     return device
+
+
+def take_share(cpus: int | None, gpu_memory: float = 1.0) -> None:
+    """Use so many threads, None for as many as there are cores, and so much of every visible GPU's memory.
+
+    gpu_memory: 1 for all. To be called before anything is computed; with another backend than TensorFlow it
+    does nothing. Raises UserError where this process has computed with another number of threads.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    try:
+        if cpus:
+            tf.config.threading.set_intra_op_parallelism_threads(cpus)
+        if gpu_memory < 1:
+            for gpu, memory_mib in zip(
+                tf.config.list_physical_devices("GPU"), _gpu_memory_mib(), strict=True
+            ):
+                limit = tf.config.LogicalDeviceConfiguration(_USED_OF_SHARE * gpu_memory * memory_mib)
+                tf.config.set_logical_device_configuration(gpu, [limit])
+    except RuntimeError as error:
+        raise UserError(
+            f"resources.cpus: expected as many as this process has computed with, received {cpus}; train "
+            "experiments with different ones by commands of their own"
+        ) from error
+
+
+def hide_gpus() -> None:
+    """Leave the GPUs to the processes that train; this one computes next to nothing."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.set_visible_devices([], "GPU")
 
 
 def require_visible_gpu() -> str:
@@ -54,9 +91,25 @@ def visible_gpus() -> list[str]:
     return [device for device in keras.distribution.list_devices() if device.lower().startswith("gpu")]
 
 
+def cuda_devices() -> list[str]:
+    """What CUDA calls the GPUs that this process may use."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is None:
+        return [str(i) for i in range(len(gpus_of_the_driver()))]
+    return [device for device in allowed.split(",") if device not in ("", "-1")]
+
+
 def gpus_of_the_driver() -> list[str]:
     """GPUs that nvidia-smi lists, one line each; none where there is no driver."""
     if not (command := shutil.which("nvidia-smi")):
         return []
     listing = subprocess.run([command, "-L"], capture_output=True, text=True, check=False)
     return [line for line in listing.stdout.splitlines() if line.startswith("GPU ")]
+
+
+def _gpu_memory_mib() -> list[int]:
+    """The whole memory of every GPU that CUDA_VISIBLE_DEVICES names."""
+    question = ["--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    command = ["nvidia-smi", f"--id={','.join(cuda_devices())}", *question]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [int(line) for line in answer.stdout.split()]

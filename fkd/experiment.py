@@ -19,6 +19,7 @@ from fkd.keypoints import SCHEMAS, Schema, listed_schema
 from fkd.settings.augmentation import Augmentation
 from fkd.settings.base import Settings, read_settings, validated
 from fkd.settings.network import MapNetwork, Network
+from fkd.settings.resources import Resources
 from fkd.settings.training import Training
 
 EXPERIMENTS_FOLDER = Path("experiments")
@@ -87,6 +88,7 @@ class Experiment(Settings):
     specialists: dict[str, Specialist] = Field(min_length=1)
     selection: Selection = Selection()
     prediction: Prediction = Prediction()
+    resources: Resources = Resources()
 
     @model_validator(mode="after")
     def _specialists_share_all_points_or_none(self) -> "Experiment":

@@ -14,7 +14,7 @@ from fkd.experiment import Experiment
 from fkd.interrupt import InterruptedTrainingError, StopRequest
 from fkd.locks import lock_holder, member_lock
 from fkd.network_pool import NetworkPool
-from fkd.progress import Progress
+from fkd.progress import MemberProgress
 from fkd.remote import RemoteStore, RemoteUnreachableError
 from fkd.specialists import Split
 from fkd.store import MemberFolder, Run, damaged_files
@@ -29,19 +29,21 @@ def train_members(
     experiment: Experiment,
     faces: Faces,
     splits: Mapping[str, Split],
-    progress: Progress,
+    progress: MemberProgress,
     stop: StopRequest,
     remote: RemoteStore | None = None,
     tensorboard: bool = False,
     at_once: int = 1,
+    only: Sequence[tuple[str, int]] = (),
 ) -> None:
     """Train until every member of the experiment is done, here or by another process or machine.
 
     faces: all training faces; splits: their rows by specialist. at_once: so many members of a specialist are
-    trained in one step; they do not depend on it.
+    trained in one step; they do not depend on it. only: (specialist, index) of members that are wanted, none
+    for all.
     Raises InterruptedTrainingError when a stop is asked for, and what MemberTraining raises.
     """
-    waiting = _tasks(experiment, faces, splits)
+    waiting = _tasks(experiment, faces, splits, only or experiment.members)
     pools = {
         name: NetworkPool(experiment, name, images_per_epoch=len(split.training))
         for name, split in splits.items()
@@ -108,12 +110,16 @@ def train_together(pool: NetworkPool, members: Iterable[Steps]) -> None:
         raise interruption
 
 
-def _tasks(experiment: Experiment, faces: Faces, splits: Mapping[str, Split]) -> list[MemberTask]:
+def _tasks(
+    experiment: Experiment,
+    faces: Faces,
+    splits: Mapping[str, Split],
+    members: Sequence[tuple[str, int]],
+) -> list[MemberTask]:
     batches = {name: member_batches(experiment, name, s.training_faces(faces)) for name, s in splits.items()}
     validation = {name: faces.take(split.validation) for name, split in splits.items()}
     return [
-        MemberTask(experiment, name, index, batches[name][index], validation[name])
-        for name, index in experiment.members
+        MemberTask(experiment, name, index, batches[name][index], validation[name]) for name, index in members
     ]
 
 
@@ -130,7 +136,7 @@ def _groups(tasks: Sequence[MemberTask], size: int) -> Iterator[list[MemberTask]
 
 @contextmanager
 def _held(
-    folder: MemberFolder, progress: Progress, remote: RemoteStore | None
+    folder: MemberFolder, progress: MemberProgress, remote: RemoteStore | None
 ) -> Iterator[threading.Event | None]:
     """Hold a member and bring it up to date: an event that tells its loss, None if another one holds it."""
     with member_lock(folder) as held:
@@ -151,7 +157,7 @@ def _held(
             remote.release(folder)
 
 
-def _is_done(folder: MemberFolder, progress: Progress) -> bool:
+def _is_done(folder: MemberFolder, progress: MemberProgress) -> bool:
     """Whether a member is finished and whole; what is damaged is said and made again from the last state."""
     if not folder.done.exists():
         return False

@@ -4,8 +4,8 @@ One short function a verb. What needs Keras or pandas is imported where it is us
 at once.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,14 +17,16 @@ from rich.console import Console
 from fkd.data.faces import FaceData
 from fkd.data.source import load_data, name_data
 from fkd.data.summary import summarise
+from fkd.engines import HERE, Engine, claim_devices, opened
 from fkd.ensemble import SelectionReport, selection_report
 from fkd.errors import UserError
 from fkd.experiment import Experiment, load_experiment
-from fkd.interrupt import InterruptedTrainingError, StopRequest
+from fkd.interrupt import StopRequest
 from fkd.keypoints import schema_of
 from fkd.labels import list_far_labels
 from fkd.progress import Progress
 from fkd.provenance import provenance
+from fkd.remote_session import remote_session
 from fkd.report.faces import faces_png
 from fkd.report.readme import replace_part
 from fkd.report.tables import estimates_table, markdown_table, score_table, selection_table, status_table
@@ -53,8 +55,6 @@ if TYPE_CHECKING:
     from fkd.remote import RemoteStore
 
 _SHOWN = slice(16)  # test faces with their predicted points
-# How long the end waits for a remote store: within the two minutes that a spot machine is given.
-_LAST_UPLOADS_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -103,16 +103,18 @@ def train(
     tensorboard: bool = False,
     ec2_notice: bool = False,
     at_once: int = 1,
+    engine: Engine = HERE,
 ) -> None:
     """Train all members of all specialists, going on where a former call stopped."""
     experiment, run = request.resolve()
     faces = load_data(request.data, console.print, experiment.schema_points)
     if fresh:
         _move_aside(request, run, console)
-    with _remote_store(request, run, console) as remote:
+    with _remote_session(request, run, console) as remote:
         if not run.experiment.exists():
             from fkd.models.build import try_network
 
+            claim_devices(engine, experiment.resources)
             try_network(experiment.network)  # before anything is written
         open_run(run, experiment, provenance(faces))
         splits = make_splits(run, experiment, faces)
@@ -124,20 +126,19 @@ def train(
             console.print(f"{run.path}: nothing to train, all {len(experiment.members)} members are done")
             return
 
-        from fkd.device import prepare_device
-        from fkd.members import train_members
+        from fkd.worker import Work
 
-        device = prepare_device(experiment.training.deterministic)
-        console.print(
-            f"{run.path}: training {len(unfinished)} of {len(experiment.members)} members on {device}"
-        )
+        store = request.store_folder, request.store_url
+        work = Work(run, experiment, faces.training, splits, *store, tensorboard, at_once)
         images_per_epoch = {specialist: len(split.training) for specialist, split in splits.items()}
         max_epochs = {name: experiment.training.epochs_at_most(n) for name, n in images_per_epoch.items()}
         progress = Progress(run_status(run, experiment), images_per_epoch, max_epochs, console)
-        with progress.shown(), watch_ec2(stop, progress.say) if ec2_notice else nullcontext():
-            train_members(
-                run, experiment, faces.training, splits, progress, stop, remote, tensorboard, at_once
+        with opened(engine, experiment) as (where, train_members):
+            console.print(
+                f"{run.path}: training {len(unfinished)} of {len(experiment.members)} members on {where}"
             )
+            with progress.shown(), watch_ec2(stop, progress.say) if ec2_notice else nullcontext():
+                train_members(work, remote, progress, stop)
 
 
 def status(request: Request, console: Console) -> None:
@@ -262,7 +263,7 @@ def export(request: Request, console: Console, folder: Path, formats: Sequence[s
 def report(request: Request, console: Console) -> None:
     """Write a run's page of figures; an unfinished run gets the parts that exist. Loads no network."""
     asked_for, run = request.resolve()
-    with _remote_store(request, run, console) as remote:
+    with _remote_session(request, run, console) as remote:
         _bring_together(run, run.read_experiment(), remote)
     _write_report(run, load_data(request.data, console.print, asked_for.schema_points), console)
 
@@ -337,7 +338,7 @@ def _select(request: Request, console: Console) -> tuple[Run, Experiment, FaceDa
     """The run, its experiment with what may be asked for now, the data, and every specialist's choice."""
     asked_for, run = request.resolve()
     faces = load_data(request.data, console.print, asked_for.schema_points)
-    with _remote_store(request, run, console) as remote:
+    with _remote_session(request, run, console) as remote:
         _bring_together(run, run.read_experiment(), remote)
     asked_now = {"selection": asked_for.selection, "prediction": asked_for.prediction}
     experiment = run.read_experiment().model_copy(update=asked_now)
@@ -379,22 +380,7 @@ def _bring_together(run: Run, experiment: Experiment, remote: "RemoteStore | Non
             remote.pull_member(run.member(*member))
 
 
-@contextmanager
-def _remote_store(request: Request, run: Run, console: Console) -> "Iterator[RemoteStore | None]":
-    """The remote store that the request names, its run brought here; at the end all is sent or named."""
-    if request.store_url is None:
-        yield None
-        return
-    from fkd.remote import RemoteStore  # loads fsspec
-    from fkd.resume import position_of
-
-    remote = RemoteStore(request.store_url, request.store_folder, console.print, position_of)
-    try:
-        remote.pull_run(run)
-        yield remote
-    finally:
-        left = remote.close(_LAST_UPLOADS_S)
-        for path in left:
-            console.print(f"{request.store_url}: {path} has not wholly arrived; it is safe here")
-    if left:
-        raise InterruptedTrainingError(f"{request.store_url} lags behind; the same command sends the rest")
+def _remote_session(
+    request: Request, run: Run, console: Console
+) -> AbstractContextManager["RemoteStore | None"]:
+    return remote_session(request.store_url, request.store_folder, run, console.print)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -14,6 +15,26 @@ from fkd.status import MemberStatus
 _PLAIN_INTERVAL_S = 10.0
 # What a batch counts for in the speed once the next one is trained.
 _SPEED_MEMORY = 0.95
+
+
+class MemberProgress(Protocol):
+    """What the training of members tells; see Progress."""
+
+    def say(self, line: str) -> None: ...
+
+    def say_once(self, line: str) -> None: ...
+
+    def start_member(self, name: str, epoch: int, batch: int) -> None: ...
+
+    def batch(self, name: str, number: int, batches: int, loss: float, images: int) -> None: ...
+
+    def epoch(
+        self, name: str, loss: float, validation_rmse_px: float, best_rmse_px: float, best_epoch: int
+    ) -> None: ...
+
+    def finish_member(self, name: str, best_rmse_px: float, best_epoch: int) -> None: ...
+
+    def finish_elsewhere(self, name: str) -> None: ...
 
 
 class Progress:
@@ -31,6 +52,7 @@ class Progress:
     ) -> None:
         self._epochs = {member.name: member.epochs for member in members}
         self._done = {member.name for member in members if member.state == "done"}
+        self._training: set[str] = set()
         self._images_per_epoch = images_per_epoch
         self._max_epochs = max_epochs
         self._console = console
@@ -64,7 +86,10 @@ class Progress:
     def start_member(self, name: str, epoch: int, batch: int) -> None:
         """A member begins, or goes on after so many epochs and batches of the next one."""
         self._epochs[name], self._validations[name] = epoch, ""
-        self._last_batch_s, self._last_plain_s = time.monotonic(), 0.0
+        if not self._training:
+            self._last_batch_s = time.monotonic()
+        self._training.add(name)
+        self._last_plain_s = 0.0
         if epoch or batch:
             self.say(f"{name}: going on after epoch {epoch}, batch {batch}")
 
@@ -93,6 +118,7 @@ class Progress:
 
     def finish_member(self, name: str, best_rmse_px: float, best_epoch: int) -> None:
         """A member is trained and saved."""
+        self._training.discard(name)
         self._done.add(name)
         self.say(
             f"{name}: done, {best_rmse_px:.3f} px at epoch {best_epoch} of {self._epochs[name]}; "
@@ -108,7 +134,7 @@ class Progress:
             f"{name} epoch {epoch}/{self._max_epochs[_specialist(name)]} "
             f"{middle}{self._validations[name]}, "
             f"{self._images_per_second:.0f} images/s; "
-            f"member {self._duration(self._images_left(name))}, {self._ensemble_left()}"
+            f"member {self._duration(self._images_left(name) * len(self._training))}, {self._ensemble_left()}"
         )
 
     @property

@@ -30,8 +30,8 @@ from fkd.experiment import Experiment, differences, validate_experiment
 
 DEFAULT_STORE = Path("models_store")
 
-# Members do not depend on how many there are, nor on how they will be chosen and used.
-_FREE_TO_CHANGE = ("selection.", "prediction.", ".members", ".checkpoint_seconds")
+# Members do not depend on how many there are, nor on where they are trained and how they will be used.
+_FREE_TO_CHANGE = ("selection.", "prediction.", "resources.", ".members", ".checkpoint_seconds")
 
 _TEMPORARY_PREFIX = ".temporary-"
 

@@ -28,7 +28,7 @@ from fkd.models.build import build_loss, build_plateau
 from fkd.models.resnet import load_pretrained
 from fkd.network_pool import Metrics, NetworkPool
 from fkd.predict import predict_mirrored, validate
-from fkd.progress import Progress
+from fkd.progress import MemberProgress
 from fkd.resume import TrainingState, load_state, save_state
 from fkd.settings.network import ResNet
 from fkd.settings.training import ReduceOnPlateau, Training
@@ -80,7 +80,7 @@ class MemberTraining:
         task: MemberTask,
         folder: MemberFolder,
         pool: NetworkPool,
-        progress: Progress,
+        progress: MemberProgress,
         why_stop: Callable[[], str | None],
         on_saved: Callable[[MemberFolder], None],
         tensorboard: bool = False,

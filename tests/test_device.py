@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from fkd import device
@@ -37,3 +42,41 @@ def test_determinism_is_refused_where_it_cannot_be_promised(monkeypatch: pytest.
 def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("shutil.which", lambda command: None)
     assert device.gpus_of_the_driver() == []
+
+
+def test_threads_are_taken_before_anything_is_computed():
+    script = (
+        "from fkd.device import take_share; import tensorflow as tf; take_share(1); take_share(1);"
+        "print(tf.config.threading.get_intra_op_parallelism_threads()); tf.constant(1.0); take_share(2)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == "1\n"
+    assert "UserError: resources.cpus: expected as many as this process has computed with, received 2" in (
+        done.stderr
+    )
+
+
+def test_cuda_names_the_gpus_that_may_be_used(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(device, "gpus_of_the_driver", lambda: ["GPU 0: Some Card", "GPU 1: Some Card"])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert device.cuda_devices() == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert device.cuda_devices() == ["1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert device.cuda_devices() == []
+
+
+def test_a_share_of_a_gpu_is_a_limit_of_its_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    nvidia_smi = tmp_path / "nvidia-smi"
+    nvidia_smi.write_text("#!/bin/sh\n[ $1 = --id=3 ] && echo 1000\n")
+    nvidia_smi.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    limits: list[tuple[str, float]] = []
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: ["card"])
+    monkeypatch.setattr(
+        "tensorflow.config.set_logical_device_configuration",
+        lambda card, configurations: limits.append((card, configurations[0].memory_limit)),
+    )
+    device.take_share(None, gpu_memory=0.5)
+    assert limits == [("card", 450.0)]  # 0.9 x 0.5 x 1,000 MiB

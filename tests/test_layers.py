@@ -47,7 +47,7 @@ def test_imports_go_down(file: str):
 
 
 def test_the_imports_are_seen():
-    assert "members.py" in _imports("pipeline.py")
+    assert "members.py" in _imports("worker.py")
     assert "pipeline.py" in _imports("cli.py")
 
 

@@ -1,0 +1,86 @@
+"""Where members are trained: in this process, side by side in several, or on a Ray cluster."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from fkd.experiment import Experiment
+from fkd.interrupt import StopRequest
+from fkd.processes import shares, train_in_processes
+from fkd.progress import MemberProgress
+from fkd.settings.resources import Resources
+
+if TYPE_CHECKING:
+    from fkd.remote import RemoteStore
+    from fkd.worker import Work
+
+Train = Callable[["Work", "RemoteStore | None", MemberProgress, StopRequest], None]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What trains the members.
+
+    jobs: so many side by side, of the local engine. address: of the Ray cluster, None for the usual one.
+    """
+
+    name: Literal["local", "ray"] = "local"
+    jobs: int = 1
+    address: str | None = None
+
+
+# One member after another, in this process.
+HERE = Engine()
+
+
+def claim_devices(engine: Engine, resources: Resources) -> None:
+    """Take this process' share of the machine, before it computes anything: none where others train."""
+    from fkd.device import hide_gpus, take_share  # loads Keras
+
+    if engine.name == "ray" or engine.jobs > 1:
+        hide_gpus()
+    else:
+        take_share(resources.cpus)
+
+
+@contextmanager
+def opened(engine: Engine, experiment: Experiment) -> Iterator[tuple[str, Train]]:
+    """What trains, in words, and the function that does; raises UserError where it cannot be had."""
+    claim_devices(engine, experiment.resources)
+    if engine.name == "ray":
+        from fkd.ray_engine import describe_cluster, ray_cluster, train_on_ray
+
+        with ray_cluster(engine.address):
+            yield describe_cluster(), train_on_ray
+    elif engine.jobs > 1:
+        from fkd.device import cuda_devices
+
+        parts = shares(engine.jobs, experiment.resources.cpus, os.cpu_count() or 1, cuda_devices())
+        gpus = len({part.gpu for part in parts if part.gpu is not None})
+        on = f"{gpus} GPU(s)" if gpus else "the CPU"
+        where = f"{engine.jobs} processes of {parts[0].cpus} thread(s) on {on}"
+        yield where, lambda work, remote, progress, stop: train_in_processes(work, parts, progress, stop)
+    else:
+        from fkd.device import prepare_device
+
+        yield prepare_device(experiment.training.deterministic), _train_here
+
+
+def _train_here(
+    work: "Work", remote: "RemoteStore | None", progress: MemberProgress, stop: StopRequest
+) -> None:
+    from fkd.members import train_members
+
+    train_members(
+        work.run,
+        work.experiment,
+        work.faces,
+        work.splits,
+        progress,
+        stop,
+        remote,
+        work.tensorboard,
+        work.at_once,
+    )

@@ -1,0 +1,53 @@
+"""Training members in a process of its own, for the process that shows and counts them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fkd.data.faces import Faces
+from fkd.device import prepare_device
+from fkd.experiment import Experiment
+from fkd.interrupt import StopRequest
+from fkd.members import train_members
+from fkd.progress import MemberProgress
+from fkd.remote_session import remote_session
+from fkd.specialists import Split
+from fkd.store import Run
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every worker of a run is given.
+
+    faces: all training faces; splits: their rows by specialist. store_folder: where runs stand, the same path
+    for all workers; store_url: the remote store, if there is one.
+    """
+
+    run: Run
+    experiment: Experiment
+    faces: Faces
+    splits: Mapping[str, Split]
+    store_folder: Path
+    store_url: str | None
+    tensorboard: bool = False
+    at_once: int = 1
+
+
+def work_on(
+    work: Work, progress: MemberProgress, stop: StopRequest, only: Sequence[tuple[str, int]] = ()
+) -> None:
+    """Train members to their ends, all or only these, as `train_members` does and raising what it raises."""
+    prepare_device(work.experiment.training.deterministic)
+    with remote_session(work.store_url, work.store_folder, work.run, progress.say) as remote:
+        train_members(
+            work.run,
+            work.experiment,
+            work.faces,
+            work.splits,
+            progress,
+            stop,
+            remote,
+            work.tensorboard,
+            work.at_once,
+            only,
+        )

@@ -1,0 +1,160 @@
+"""Members trained on a Ray cluster of several nodes on this machine, compared bit for bit with local ones."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import assert_same_results, command, fkd, read_results
+from conftest import TINY_EXPERIMENT
+
+from fkd.errors import UserError
+from fkd.experiment import load_experiment
+from fkd.ray_engine import _train_member, ray_cluster
+from fkd.store import Run
+from fkd.worker import Work
+
+ray = pytest.importorskip("ray", reason="the extra ray is not installed")
+
+# Long enough to be interrupted, and saved often.
+SETTINGS = ["--set", "training.max_epochs=120", "--set", "training.checkpoint_seconds=0.2"]
+SETTINGS += ["--set", "resources.cpus=1"]
+PATIENCE_S = 240
+
+
+class Nodes:
+    """A head that trains nothing, and two nodes of one core each; all listen on the loopback interface."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster()
+        self._add(num_cpus=0, include_dashboard=False)
+        self.workers = [self._add(num_cpus=1) for _ in range(2)]
+
+    @property
+    def address(self) -> str:
+        return str(self._cluster.address)
+
+    def lose_one(self) -> None:
+        """Kill all processes of a node, and start another later."""
+        self._cluster.remove_node(self.workers.pop(), allow_graceful=False)
+
+    def replace(self) -> None:
+        self.workers.append(self._add(num_cpus=1))
+
+    def shut_down(self) -> None:
+        self._cluster.shutdown()
+
+    def _add(self, **settings: object) -> object:
+        return self._cluster.add_node(node_ip_address="127.0.0.1", **settings)
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        environment.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+        nodes = Nodes()
+        yield nodes
+        nodes.shut_down()
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory, faces_folder: Path) -> dict[str, np.ndarray]:
+    """What the members are when they are trained here, one after another."""
+    folder = tmp_path_factory.mktemp("local")
+    (folder / "tiny.yaml").write_text(TINY_EXPERIMENT)
+    fkd("train", "tiny.yaml", "--data", faces_folder, *SETTINGS, folder=folder)
+    return read_results(folder / "models_store" / "tiny-faces")
+
+
+def _start(nodes: Nodes, faces_folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    arguments = ["train", "tiny.yaml", "--data", faces_folder, *SETTINGS]
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command(*arguments, "--engine", "ray", "--address", nodes.address), stdout=output, stderr=output
+        )
+
+
+def _wait_for_states(run: Path, count: int) -> None:
+    """Until so many members are being trained and have saved."""
+    until_s = time.monotonic() + PATIENCE_S
+    while len([state for state in run.glob("*/*/state.npz") if not _done(state.parent).exists()]) < count:
+        assert time.monotonic() < until_s, "no member was saved"
+        time.sleep(0.05)
+
+
+def _done(member: Path) -> Path:
+    return member / "done.json"
+
+
+def test_members_survive_the_loss_of_a_node(
+    nodes: Nodes, expected: dict[str, np.ndarray], faces_folder: Path, workplace: Path, tiny_experiment: Path
+):
+    run, log = workplace / "models_store" / "tiny-faces", workplace / "log.txt"
+    driver = _start(nodes, faces_folder, log)
+    _wait_for_states(run, 2)
+    nodes.lose_one()
+    assert driver.wait(PATIENCE_S) == 0, log.read_text()
+    nodes.replace()
+    assert_same_results(run, expected)
+    text = log.read_text()
+    assert "training 3 of 3 members on a Ray cluster of 3 machine(s), 2 CPU core(s)" in text
+    assert "going on after epoch" in text  # the member whose node was lost
+    assert "3 of 3 members, ensemble 0 s left" in text
+
+
+def test_a_driver_that_is_stopped_or_killed_is_started_again(
+    nodes: Nodes, expected: dict[str, np.ndarray], faces_folder: Path, workplace: Path, tiny_experiment: Path
+):
+    run, log = workplace / "models_store" / "tiny-faces", workplace / "log.txt"
+    driver = _start(nodes, faces_folder, log)
+    _wait_for_states(run, 2)
+    driver.send_signal(signal.SIGTERM)
+    assert driver.wait(PATIENCE_S) == 75, log.read_text()
+    assert "SIGTERM: every member is saved; run the same command again" in log.read_text()
+
+    driver = _start(nodes, faces_folder, log)
+    until_s = time.monotonic() + PATIENCE_S
+    while not list(run.glob("*/*/done.json")):
+        assert time.monotonic() < until_s, log.read_text()
+        time.sleep(0.05)
+    driver.kill()
+    driver.wait()
+    finished = {done: done.stat().st_mtime_ns for done in run.glob("*/*/done.json")}
+
+    assert _start(nodes, faces_folder, log).wait(PATIENCE_S) == 0, log.read_text()
+    assert_same_results(run, expected)
+    assert {done: done.stat().st_mtime_ns for done in finished} == finished
+
+
+def test_what_is_wrong_itself_is_not_tried_again(
+    nodes: Nodes, faces_folder: Path, workplace: Path, tiny_experiment: Path
+):
+    wrong = ["--set", "training.optimizer.learning_rate=1e30", "--set", "resources.cpus=1"]
+    arguments = ["train", "tiny.yaml", "--data", faces_folder, *wrong]
+    complaint = fkd(*arguments, "--engine", "ray", "--address", nodes.address, status=1)
+    assert "the training diverged; lower training.optimizer.learning_rate" in complaint
+
+
+def test_a_cluster_that_does_not_answer_is_named(faces_folder: Path, workplace: Path, tiny_experiment: Path):
+    arguments = ["train", "tiny.yaml", "--data", faces_folder, "--engine", "ray", "--address", "127.0.0.1:1"]
+    assert "--address 127.0.0.1:1: expected a Ray cluster, received" in fkd(*arguments, status=1)
+
+
+def test_a_machine_that_does_not_see_the_store_says_so(tiny_experiment: Path, tmp_path: Path):
+    work = Work(Run(tmp_path / "run"), load_experiment(str(tiny_experiment)), None, {}, tmp_path, None)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"expected to find .*run, found none; give all machines a shared"):
+        _train_member(work, ("four", 0), None)
+
+
+def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    complaint = "expected the package ray, found none; install it with: make ray"
+    with pytest.raises(UserError, match=complaint), ray_cluster(None):
+        pass
