@@ -70,6 +70,10 @@ Store = Annotated[
     str, typer.Option("--store", help="Folder that keeps the runs, or a URL such as s3://bucket/prefix")
 ]
 
+Address = Annotated[
+    str | None, typer.Option(help="Of the Ray cluster [default: RAY_ADDRESS, else one is started here]")
+]
+
 _STORE = "models_store"
 
 
@@ -116,10 +120,7 @@ def train(
     jobs: Annotated[
         int, typer.Option(min=1, help="Train so many members side by side, in processes of this machine")
     ] = 1,
-    address: Annotated[
-        str | None,
-        typer.Option(help="Of the Ray cluster [default: RAY_ADDRESS, else one is started here]"),
-    ] = None,
+    address: Address = None,
 ) -> None:
     """Train every member of every specialist; go on where it stopped.
 
@@ -275,6 +276,41 @@ def compare(
 
     with stop_on_signals() as stop:
         pipeline.compare(file, store, _console(), stop if train else None, only or ())
+
+
+@app.command()
+def tune(
+    experiment: Annotated[str, typer.Argument(help="Name of a file in experiments/, or its path")],
+    space: Annotated[Path, typer.Option(help="YAML file: settings and the values that they may have")],
+    trials: Annotated[int, typer.Option(min=1, help="How many are drawn")] = 20,
+    first_epochs: Annotated[int, typer.Option(min=1, help="Before these no trial ends")] = 5,
+    specialist: Annotated[
+        str | None, typer.Option(help="Whose error counts [default: the only one]", show_default=False)
+    ] = None,
+    data: Data = "auto",
+    set_: Settings = None,
+    store: Store = _STORE,
+    address: Address = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The best, as an experiment [default: experiments/<experiment>-<space>.yaml]"),
+    ] = None,
+) -> None:
+    """Search for better settings of an experiment by Ray Tune; the same command goes on with it.
+
+    Trials that lag behind end early (ASHA); validation RMSE decides.
+    """
+    from fkd import pipeline
+    from fkd.trials import SearchPlan
+
+    with stop_on_signals() as stop:
+        pipeline.tune(
+            _request(experiment, data, set_, store),
+            _console(),
+            stop,
+            SearchPlan(space, trials, first_epochs, specialist, output),
+            address,
+        )
 
 
 def main() -> None:

@@ -181,19 +181,39 @@ def load_experiment(name_or_path: str, overrides: Sequence[str] = ()) -> Experim
     what it changes there, null for what it does without. Raises UserError, naming the file and the setting,
     when a file is missing, is not YAML, or holds an unknown key or an impossible value.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".yaml":
-        path = EXPERIMENTS_FOLDER / f"{name_or_path}.yaml"
+    path = experiment_file(name_or_path)
     settings = _read_settings(path, ())
     for override in overrides:
-        _apply_override(settings, override)
+        apply_override(settings, override)
     origin = " ".join([str(path), *(f"--set {override}" for override in overrides)])
     return validate_experiment({"name": _name(path), **settings}, origin)
+
+
+def experiment_file(name_or_path: str) -> Path:
+    """The file that a bare name or a path stands for."""
+    path = Path(name_or_path)
+    return path if path.suffix == ".yaml" else EXPERIMENTS_FOLDER / f"{name_or_path}.yaml"
 
 
 def validate_experiment(settings: dict[str, Any], origin: str) -> Experiment:
     """Settings as an Experiment; raises UserError, naming `origin` and the first wrong setting."""
     return validated(Experiment, settings, origin)
+
+
+def apply_override(settings: dict[str, Any], override: str) -> None:
+    """Put `key.of.sections=value` into nested settings; raises UserError where it is of another form."""
+    key, equals, value = override.partition("=")
+    *sections, last = key.split(".")
+    if not equals or not last:
+        raise UserError(f"--set: expected key=value such as training.max_epochs=40, received {override!r}")
+    for section in sections:
+        settings = settings.setdefault(section, {})
+        if not isinstance(settings, dict):
+            raise UserError(f"--set {override}: {section} is a single value and has no settings below it")
+    try:
+        settings[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {override}: expected a YAML value after '=', received {value!r}") from error
 
 
 def differences(former: Experiment, current: Experiment) -> list[str]:
@@ -242,21 +262,6 @@ def _name(path: Path) -> str:
     """`nose-tip-three` for experiments/nose-tip/three.yaml, else the file's stem."""
     inside = path.is_relative_to(EXPERIMENTS_FOLDER)
     return "-".join(path.relative_to(EXPERIMENTS_FOLDER).with_suffix("").parts) if inside else path.stem
-
-
-def _apply_override(settings: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    *sections, last = key.split(".")
-    if not equals or not last:
-        raise UserError(f"--set: expected key=value such as training.max_epochs=40, received {override!r}")
-    for section in sections:
-        settings = settings.setdefault(section, {})
-        if not isinstance(settings, dict):
-            raise UserError(f"--set {override}: {section} is a single value and has no settings below it")
-    try:
-        settings[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {override}: expected a YAML value after '=', received {value!r}") from error
 
 
 def _flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

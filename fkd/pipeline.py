@@ -30,6 +30,7 @@ from fkd.remote_session import remote_session
 from fkd.report.faces import faces_png
 from fkd.report.readme import replace_part
 from fkd.report.tables import estimates_table, markdown_table, score_table, selection_table, status_table
+from fkd.settings.space import read_space
 from fkd.specialists import (
     finished_members,
     make_splits,
@@ -50,6 +51,7 @@ from fkd.store import (
     runs_in,
     write_experiment,
 )
+from fkd.trials import SearchPlan, draw_trials, specialist_to_search, write_results
 
 if TYPE_CHECKING:
     from fkd.remote import RemoteStore
@@ -83,10 +85,13 @@ class Request:
 
     def resolve(self) -> tuple[Experiment, Run]:
         """The experiment, and where its run on the data set stands or will stand."""
-        data_name = name_data(self.data)
-        usual = "quick" if data_name == "synthetic" else "ensemble"
-        experiment = load_experiment(self.experiment or usual, self.settings)
-        return experiment, Run(self.store_folder / f"{experiment.name}-{data_name}")
+        experiment = load_experiment(self.experiment_name, self.settings)
+        return experiment, Run(self.store_folder / f"{experiment.name}-{name_data(self.data)}")
+
+    @property
+    def experiment_name(self) -> str:
+        """The experiment's name or path, the usual one for the data if none is asked for."""
+        return self.experiment or ("quick" if name_data(self.data) == "synthetic" else "ensemble")
 
 
 def data(request: Request, console: Console) -> None:
@@ -110,7 +115,7 @@ def train(
     faces = load_data(request.data, console.print, experiment.schema_points)
     if fresh:
         _move_aside(request, run, console)
-    with _remote_session(request, run, console) as remote:
+    with _remote(request, run, console) as remote:
         if not run.experiment.exists():
             from fkd.models.build import try_network
 
@@ -263,9 +268,29 @@ def export(request: Request, console: Console, folder: Path, formats: Sequence[s
 def report(request: Request, console: Console) -> None:
     """Write a run's page of figures; an unfinished run gets the parts that exist. Loads no network."""
     asked_for, run = request.resolve()
-    with _remote_session(request, run, console) as remote:
+    with _remote(request, run, console) as remote:
         _bring_together(run, run.read_experiment(), remote)
     _write_report(run, load_data(request.data, console.print, asked_for.schema_points), console)
+
+
+def tune(
+    request: Request, console: Console, stop: StopRequest, plan: SearchPlan, address: str | None
+) -> None:
+    """Search for better settings of an experiment on a Ray cluster; the best become an experiment file."""
+    experiment, name = request.resolve()[0], request.experiment_name
+    specialist = specialist_to_search(experiment, plan.specialist)
+    trials = draw_trials(name, request.settings, specialist, read_space(plan.space), plan.trials)
+    faces = load_data(request.data, console.print, experiment.schema_points)
+    from fkd.ray_engine import describe_cluster, ray_cluster  # loads Keras
+
+    folder, url = request.store_folder / "tune", request.store_url and f"{request.store_url}/tune"
+    with ray_cluster(address):
+        from fkd.search import search  # loads Ray Tune
+
+        console.print(f"{len(trials)} trials of {name}, {specialist}, on {describe_cluster()}")
+        outcomes = search(trials, faces, specialist, plan.first_epochs, folder, url, console.print, stop)
+    table, file = write_results(outcomes, name, plan, folder, faces.name)
+    console.print(f"{table}: all trials\n{file}: the best; train it with: fkd train {file}")
 
 
 def compare(
@@ -306,19 +331,9 @@ def compare(
 def _write_report(
     run: Run, faces: FaceData, console: Console, predictions_px: npt.NDArray[np.floating] | None = None
 ) -> None:
-    from fkd.report.augmentation_figures import augmentation_section  # loads matplotlib
-    from fkd.report.data_figures import data_section
-    from fkd.report.page import page_html
-    from fkd.report.run_record import read_run
-    from fkd.report.run_sections import report_sections
+    from fkd.report.run_page import write_report  # loads matplotlib
 
-    record = read_run(run, faces)
-    sections = [
-        data_section(faces, schema_of(faces.point_names)),
-        augmentation_section(faces, record.experiment),
-        *report_sections(record, faces, predictions_px),
-    ]
-    atomic_write_bytes(run.report, page_html(run.name, sections).encode())
+    write_report(run, faces, predictions_px)
     console.print(f"{run.report}: the report; open it in a browser")
 
 
@@ -338,7 +353,7 @@ def _select(request: Request, console: Console) -> tuple[Run, Experiment, FaceDa
     """The run, its experiment with what may be asked for now, the data, and every specialist's choice."""
     asked_for, run = request.resolve()
     faces = load_data(request.data, console.print, asked_for.schema_points)
-    with _remote_session(request, run, console) as remote:
+    with _remote(request, run, console) as remote:
         _bring_together(run, run.read_experiment(), remote)
     asked_now = {"selection": asked_for.selection, "prediction": asked_for.prediction}
     experiment = run.read_experiment().model_copy(update=asked_now)
@@ -380,7 +395,5 @@ def _bring_together(run: Run, experiment: Experiment, remote: "RemoteStore | Non
             remote.pull_member(run.member(*member))
 
 
-def _remote_session(
-    request: Request, run: Run, console: Console
-) -> AbstractContextManager["RemoteStore | None"]:
+def _remote(request: Request, run: Run, console: Console) -> AbstractContextManager["RemoteStore | None"]:
     return remote_session(request.store_url, request.store_folder, run, console.print)

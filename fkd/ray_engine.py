@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -97,6 +97,26 @@ def describe_cluster() -> str:
     return f"a Ray cluster of {len(machines)} machine(s), {resources.get('CPU', 0):g} CPU core(s){gpus}"
 
 
+def member_cpus(resources: Resources) -> int:
+    """Cores of a member: as many as this machine has, unless the experiment says how many."""
+    return resources.cpus or os.cpu_count() or 1
+
+
+def task_resources(resources: Resources, say: Callable[[str], None]) -> dict[str, float]:
+    """What Ray is asked for a member, by Ray's names; what no machine of the cluster has yet is said."""
+    import ray
+
+    cpus = member_cpus(resources)
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = resources.gpus if any(node.get("GPU") for node in nodes) else 0.0
+    if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
+        say(
+            f"Waiting for a machine with {cpus} CPU core(s) and {gpus:g} GPU(s): the cluster has none yet; "
+            "resources.cpus and resources.gpus say how many a member takes"
+        )
+    return {"num_cpus": cpus, "num_gpus": gpus}
+
+
 def train_on_ray(
     work: Work, remote: "RemoteStore | None", progress: MemberProgress, stop: StopRequest
 ) -> None:
@@ -109,7 +129,8 @@ def train_on_ray(
     import ray
 
     mailbox = _mailbox()
-    train = ray.remote(_train_member).options(**_task_options(work.experiment.resources, progress))
+    resources = task_resources(work.experiment.resources, progress.say)
+    train = ray.remote(_train_member).options(**resources, max_retries=_MACHINES_LOST_AT_MOST)
     # The same paths everywhere: tasks have other working folders.
     everywhere = Run(work.run.path.resolve()), work.store_folder.resolve()
     shared = ray.put(replace(work, run=everywhere[0], store_folder=everywhere[1]))
@@ -149,7 +170,7 @@ def _train_member(work: Work, member: Member, mailbox: Any) -> bool:
                 f"{ray.util.get_node_ip_address()}: expected to find {work.run.path}, found none; give all "
                 "machines a shared folder, or the store a URL such as s3://bucket/prefix"
             )
-        take_share(_cpus(work.experiment.resources))
+        take_share(member_cpus(work.experiment.resources))
         try:
             work_on(work, Relay(mailbox.put.remote), stop, [member])
         except InterruptedTrainingError:
@@ -189,26 +210,6 @@ def _show_all(mailbox: Any, progress: MemberProgress) -> None:
 
     for event in ray.get(mailbox.take.remote()):
         show(progress, event)
-
-
-def _cpus(resources: Resources) -> int:
-    """Cores of a member: as many as this machine has, unless the experiment says how many."""
-    return resources.cpus or os.cpu_count() or 1
-
-
-def _task_options(resources: Resources, progress: MemberProgress) -> dict[str, Any]:
-    """What Ray is asked for; what no machine of the cluster has yet is said."""
-    import ray
-
-    cpus = _cpus(resources)
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    gpus = resources.gpus if any(node.get("GPU") for node in nodes) else 0.0
-    if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
-        progress.say(
-            f"Waiting for a machine with {cpus} CPU core(s) and {gpus:g} GPU(s): the cluster has none yet; "
-            "resources.cpus and resources.gpus say how many a member takes"
-        )
-    return {"num_cpus": cpus, "num_gpus": gpus, "max_retries": _MACHINES_LOST_AT_MOST}
 
 
 def _trained(task: Any, member: Member) -> bool:

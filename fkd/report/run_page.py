@@ -1,0 +1,24 @@
+"""The whole page of a run: its data, its random changes, its training and its results."""
+
+import numpy as np
+import numpy.typing as npt
+
+from fkd.data.faces import FaceData
+from fkd.keypoints import schema_of
+from fkd.report.augmentation_figures import augmentation_section
+from fkd.report.data_figures import data_section
+from fkd.report.page import page_html
+from fkd.report.run_record import read_run
+from fkd.report.run_sections import report_sections
+from fkd.store import Run, atomic_write_bytes
+
+
+def write_report(run: Run, faces: FaceData, predictions_px: npt.NDArray[np.floating] | None = None) -> None:
+    """Write report.html into a run; predictions_px: of the test images, shape (images, points, 2)."""
+    record = read_run(run, faces)
+    sections = [
+        data_section(faces, schema_of(faces.point_names)),
+        augmentation_section(faces, record.experiment),
+        *report_sections(record, faces, predictions_px),
+    ]
+    atomic_write_bytes(run.report, page_html(run.name, sections).encode())
