@@ -4,6 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -191,7 +192,9 @@ def _name(store: Path, run: Run) -> str:
 
 def _load(run: Run) -> Ensemble:
     """The run's ensemble, its networks traced, so that the first photo does not wait for that."""
-    ensemble = load_ensemble(run, lambda line: None)
+    loaded = load_ensemble(run, lambda line: None)
+    once = loaded.experiment.prediction.model_copy(update={"views": 1})  # a webcam waits for no more
+    ensemble = replace(loaded, experiment=loaded.experiment.model_copy(update={"prediction": once}))
     ensemble.predict(np.zeros((1, IMAGE_SIZE_PX, IMAGE_SIZE_PX), np.uint8))
     return ensemble
 

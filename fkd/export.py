@@ -68,7 +68,9 @@ def export_ensemble(
     _require_packages(formats)
     if experiment.prediction.detector != "none":
         say(f"{folder}: prediction.detector={experiment.prediction.detector} stays outside; {_CROP_FIRST}")
-    prediction = experiment.prediction.model_copy(update={"detector": "none"})
+    if experiment.prediction.views > 1:
+        say(f"{folder}: prediction.views={experiment.prediction.views} stays outside; the model looks once")
+    prediction = experiment.prediction.model_copy(update={"detector": "none", "views": 1})
     experiment = experiment.model_copy(update={"prediction": prediction})
     chosen = {report.specialist: report.chosen for report in reports}
     predicted = _predicted(experiment, chosen)

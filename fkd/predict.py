@@ -15,6 +15,7 @@ from fkd.keypoints import MAX_GREY, mirror_pixels, to_pixels, to_unit
 from fkd.models.build import build_model, read_points
 from fkd.settings.network import Network
 from fkd.store import Run
+from fkd.views import Matrix, back, seen, view_matrices
 
 # One shape for every call, so that the network is traced once; 68 heatmaps of so many faces are 0.3 GB.
 _BATCH = 128
@@ -36,29 +37,39 @@ def predict_pixels(
     The experiment's `prediction` says how. batch: so many images at once; fewer are filled up.
     """
     network, prediction = experiment.network, experiment.prediction
-    outputs = _outputs(model, images, batch)
-    pixels = np.concatenate([_pixels(network, some, prediction.peaks) for some in outputs])
     twins = experiment.twin_positions(specialist) if prediction.mirrored else None
-    if twins is None:
-        return pixels
-    mirrored = predict_mirrored(model, network, twins, images, prediction.peaks, batch)
-    return np.mean([pixels, mirrored], axis=0)
+    looks = [
+        predict_view(model, network, twins, images, matrix, prediction.peaks, batch)
+        for matrix in view_matrices(prediction.views)
+    ]
+    return np.mean(looks, axis=(0, 1))
 
 
-def predict_mirrored(
+def predict_view(
     model: keras.Model,
     network: Network,
-    twins: npt.NDArray[np.intp],
+    twins: npt.NDArray[np.intp] | None,
     images: npt.NDArray[np.uint8],
+    matrix: Matrix,
     peaks: Peaks = "soft_argmax",
     batch: int = _BATCH,
 ) -> npt.NDArray[np.float32]:
-    """Points that a network sees in the mirror, as points of the images themselves, shape (n, points, 2).
+    """A view as it is and in the mirror, as points of the images themselves, shape (1 or 2, n, points, 2).
 
-    twins: where each point's mirror twin stands among the network's points, shape (points,).
+    twins: where each point's mirror twin stands among the network's points, shape (points,); None for no look
+    into the mirror.
     """
-    outputs = _outputs(model, images[..., ::-1], batch)
-    return mirror_pixels(np.concatenate([_pixels(network, some, peaks) for some in outputs]), twins)
+    view = seen(images, matrix)
+    looks = [_read(model, network, view, peaks, batch)]
+    if twins is not None:
+        looks.append(mirror_pixels(_read(model, network, view[..., ::-1], peaks, batch), twins))
+    return np.stack([back(pixels, matrix) for pixels in looks])
+
+
+def _read(
+    model: keras.Model, network: Network, images: npt.NDArray[np.uint8], peaks: Peaks, batch: int
+) -> npt.NDArray[np.float32]:
+    return np.concatenate([_pixels(network, some, peaks) for some in _outputs(model, images, batch)])
 
 
 def validate(

@@ -174,8 +174,8 @@ class RemoteStore:
             self._say(f"{self._key(folder.done)}: damaged ({error}); taken as not finished")
             return {}
         paths = [folder.history, folder.best_weights, folder.validation]
-        if folder.mirrored_validation.name in digests:
-            paths.append(folder.mirrored_validation)
+        further = folder.mirrored_validation, folder.views_validation
+        paths += [path for path in further if path.name in digests]
         files = {path: content for path in paths if (content := self._fetch(path)) is not None}
         for path in paths:
             expected = digests.get(path.name)
@@ -261,6 +261,7 @@ def _files(folder: Run | MemberFolder) -> list[Path]:
         folder.history,
         folder.validation,
         folder.mirrored_validation,
+        folder.views_validation,
         folder.previous_state,
         folder.state,
         folder.done,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +101,7 @@ def validation_predictions(
 
     As the experiment's `prediction` says, but that maps are read as in training; label offsets are those that
     each half of the validation groups gives to the other. training: all training faces. Raises UserError
-    where a member has not looked into the mirror.
+    where a member has not looked into the mirror or at the views.
     """
     predictions = _predictions_read(run, experiment, specialist, members)
     if not experiment.prediction.label_offsets or not members:
@@ -131,19 +132,30 @@ def submission_offsets_px(
 def _predictions_read(
     run: Run, experiment: Experiment, specialist: str, members: Sequence[int]
 ) -> npt.NDArray[np.float32]:
-    """The predictions that members have left, averaged with those in the mirror where it is asked for."""
-    folders = [run.member(specialist, index) for index in members]
-    predictions = np.array([np.load(folder.validation) for folder in folders], np.float32)
-    if not experiment.prediction.mirrored:
-        return predictions
-    for folder in folders:
-        if not folder.mirrored_validation.is_file():
+    """The predictions that members have left, averaged over mirror and views as the experiment asks."""
+    folders, prediction = [run.member(specialist, index) for index in members], experiment.prediction
+    looks = np.array([np.load(folder.validation) for folder in folders], np.float32)[:, None, None]
+    if prediction.mirrored:
+        mirrored = [_look(folder.mirrored_validation, "mirrored") for folder in folders]
+        looks = np.concatenate([looks, np.array(mirrored)[:, None, None]], axis=2)
+    if prediction.views > 1:
+        views = np.array([_look(folder.views_validation, "views") for folder in folders])
+        if views.shape[1] < prediction.views - 1:
             raise UserError(
-                f"prediction.mirrored: expected {folder.mirrored_validation}, found none, as an older fkd "
-                "trained this member; set it to false, or train anew with --fresh (make: FRESH=1)"
+                f"prediction.views: expected at most the {views.shape[1] + 1} that members have looked at, "
+                f"received {prediction.views}; lower it, or train anew with --fresh (make: FRESH=1)"
             )
-    mirrored = np.array([np.load(folder.mirrored_validation) for folder in folders], np.float32)
-    return np.mean([predictions, mirrored], axis=0)
+        looks = np.concatenate([looks, views[:, : prediction.views - 1, : looks.shape[2]]], axis=1)
+    return looks.mean(axis=(1, 2))
+
+
+def _look(path: Path, setting: str) -> npt.NDArray[np.float32]:
+    if not path.is_file():
+        raise UserError(
+            f"prediction.{setting}: expected {path}, found none, as this member was trained without; put the "
+            "setting back, or train anew with --fresh (make: FRESH=1)"
+        )
+    return np.asarray(np.load(path), np.float32)
 
 
 def _labelled_rows(experiment: Experiment, specialist: str, data: FaceData) -> npt.NDArray[np.int64]:

@@ -73,6 +73,14 @@ class MemberFolder:
         return self.path / "mirrored_validation.npy"
 
     @property
+    def views_validation(self) -> Path:
+        """The same in further views, where the experiment asks for them; mirrored, too, where it can be.
+
+        Shape (views - 1, 1 or 2, validation rows, points, 2).
+        """
+        return self.path / "views_validation.npy"
+
+    @property
     def done(self) -> Path:
         """Written last: the member is finished."""
         return self.path / "done.json"

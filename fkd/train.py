@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -27,7 +28,7 @@ from fkd.keypoints import HALF_WIDTH_PX
 from fkd.models.build import build_loss, build_plateau
 from fkd.models.resnet import load_pretrained
 from fkd.network_pool import Metrics, NetworkPool
-from fkd.predict import predict_mirrored, validate
+from fkd.predict import predict_view, validate
 from fkd.progress import MemberProgress
 from fkd.resume import TrainingState, load_state, save_state
 from fkd.settings.network import ResNet
@@ -42,6 +43,7 @@ from fkd.store import (
     remove_leftovers,
     sha256,
 )
+from fkd.views import view_matrices
 
 # Yields what is to be trained next, is sent what came of it.
 Steps = Generator[tuple[keras.Model, Batch], Metrics, None]
@@ -212,11 +214,7 @@ class MemberTraining:
         with atomic_path(folder.best_weights) as temporary:
             best.save_weights(temporary)
         atomic_write_array(folder.validation, self._predict_validation(best)[0])
-        files = [folder.best_weights, folder.validation, folder.history]
-        if (twins := self._task.experiment.twin_positions(self._task.specialist)) is not None:
-            mirrored_px = predict_mirrored(best, self._network, twins, self._task.validation.images)
-            atomic_write_array(folder.mirrored_validation, mirrored_px)
-            files.append(folder.mirrored_validation)
+        files = [folder.best_weights, folder.validation, folder.history, *self._look_again(best)]
         done = {
             "epochs": state.epoch,
             "best_epoch": state.best_epoch,
@@ -227,6 +225,23 @@ class MemberTraining:
         atomic_write_json(folder.done, done)
         self._on_saved(folder)
         self._progress.finish_member(self._task.name, state.best_rmse_px, state.best_epoch)
+
+    def _look_again(self, best: keras.Model) -> list[Path]:
+        """Write what the best weights see in the mirror and in further views; returns the files."""
+        task, folder = self._task, self._folder
+        twins = task.experiment.twin_positions(task.specialist)
+        matrices = view_matrices(task.experiment.prediction.views)
+        looks = [
+            predict_view(best, self._network, twins, task.validation.images, matrix) for matrix in matrices
+        ]
+        files = []
+        if twins is not None:
+            atomic_write_array(folder.mirrored_validation, looks[0][1])
+            files.append(folder.mirrored_validation)
+        if len(looks) > 1:
+            atomic_write_array(folder.views_validation, np.stack(looks[1:]))
+            files.append(folder.views_validation)
+        return files
 
 
 def _finished(state: TrainingState, training: Training, images_per_epoch: int) -> bool:

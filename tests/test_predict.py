@@ -7,8 +7,9 @@ import pytest
 from fkd.experiment import Experiment, Prediction, load_experiment
 from fkd.keypoints import KAGGLE15
 from fkd.models.build import build_model
-from fkd.predict import predict_ensemble, predict_pixels
+from fkd.predict import predict_ensemble, predict_pixels, predict_view
 from fkd.store import Run
+from fkd.views import view_matrices
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 96, 96), np.uint8)
 
@@ -83,3 +84,13 @@ def test_what_is_read_with_the_mirror_is_mirrored_with_the_picture(experiment: E
     np.testing.assert_allclose(mirrored[..., 0], 95 - points[:, twins, 0], atol=1e-3)
     np.testing.assert_allclose(mirrored[..., 1], points[:, twins, 1], atol=1e-3)
     assert np.abs(points - _predict(model, experiment)).max() > 0.01
+
+
+def test_views_are_averaged_where_the_faces_are(experiment: Experiment):
+    model = build_model(experiment.network, 4, (1,))
+    in_three = experiment.model_copy(update={"prediction": Prediction(views=3)})
+    by_view = [
+        predict_view(model, experiment.network, None, IMAGES, matrix)[0] for matrix in view_matrices(3)
+    ]
+    np.testing.assert_allclose(_predict(model, in_three), np.mean(by_view, axis=0), atol=1e-4)
+    np.testing.assert_allclose(by_view[0], _predict(model, experiment), atol=1e-4)

@@ -74,6 +74,7 @@ class Machine:
             "best.weights.h5": b"weights",
             "validation.npy": b"array",
             "mirrored_validation.npy": b"mirrored",
+            "views_validation.npy": b"views",
             "history.csv": b"epoch\n9\n",
         }
         for name, content in files.items():
@@ -191,7 +192,7 @@ def test_a_finished_member_comes_whole_and_without_its_state(machine, url: str):
     first.finish()
     first.send()
     second.remote.pull_member(second.member)
-    arrays = {"validation.npy", "mirrored_validation.npy"}
+    arrays = {"validation.npy", "mirrored_validation.npy", "views_validation.npy"}
     assert _files(second.member) == {"best.weights.h5", "history.csv", "done.json"} | arrays
     assert second.member.best_weights.read_bytes() == b"weights"
 
@@ -237,9 +238,9 @@ def test_done_arrives_last(machine, bucket: str, monkeypatch: pytest.MonkeyPatch
     first.send()
     assert arrived[-1] == "done.json"
     assert arrived.index("state.previous.npz") < arrived.index("state.npz")
-    assert len(arrived) == 7
+    assert len(arrived) == 8
     first.send()
-    assert len(arrived) == 7, "what has not changed is not sent again"
+    assert len(arrived) == 8, "what has not changed is not sent again"
 
 
 def test_a_damaged_state_is_said_and_the_one_before_it_taken(machine, bucket: str):

@@ -126,8 +126,30 @@ def test_validation_predictions_with_and_without_the_mirror(
     ]
     assert validation_predictions(run, mirrored, "four", [1], data.training)[:, 0, 0, 0].tolist() == [16]
     run.member("four", 1).mirrored_validation.unlink()
-    with pytest.raises(UserError, match=r"four/01/mirrored_validation.npy, found none, as an older fkd"):
+    with pytest.raises(UserError, match=r"four/01/mirrored_validation.npy, found none, as this member was"):
         validation_predictions(run, mirrored, "four", [0, 1], data.training)
+
+
+def test_validation_predictions_in_several_views(tmp_path: Path, experiment: Experiment, data: FaceData):
+    def predict(**prediction: object) -> float:
+        asked = experiment.model_copy(update={"prediction": Prediction(**prediction)})
+        return float(validation_predictions(run, asked, "four", [0], data.training)[0, 0, 0, 0])
+
+    run = Run(tmp_path)
+    folder = run.member("four", 0)
+    folder.path.mkdir(parents=True)
+    np.save(folder.validation, np.full((1, 4, 2), 10, np.float32))
+    np.save(folder.mirrored_validation, np.full((1, 4, 2), 20, np.float32))
+    further = np.array([[16, 24], [40, 60]], np.float32)  # two more views, as they are and mirrored
+    np.save(folder.views_validation, further[:, :, None, None, None] * np.ones((1, 4, 2)))
+    assert predict(views=2) == (10 + 16) / 2
+    assert predict(views=3) == (10 + 16 + 40) / 3
+    assert predict(views=2, mirrored=True) == (10 + 20 + 16 + 24) / 4
+    with pytest.raises(UserError, match=r"prediction.views: expected at most the 3 that members have"):
+        predict(views=4)
+    folder.views_validation.unlink()
+    with pytest.raises(UserError, match=r"prediction.views: expected .*views_validation.npy, found none"):
+        predict(views=2)
 
 
 def test_label_offsets_of_validation_and_submission(tmp_path: Path, experiment: Experiment, data: FaceData):

@@ -95,7 +95,7 @@ def _same_training(a: MemberFolder, b: MemberFolder) -> None:
 
 
 def test_a_member_learns_and_leaves_its_files(tmp_path: Path, tiny_experiment: Path):
-    folder = _train(tmp_path, _load(tiny_experiment, "training.max_epochs=30"))
+    folder = _train(tmp_path, _load(tiny_experiment, "training.max_epochs=30", "prediction.views=3"))
     history = _history(folder)
     assert len(history) == 30
     assert float(history[-1]["loss"]) < float(history[0]["loss"])
@@ -103,7 +103,10 @@ def test_a_member_learns_and_leaves_its_files(tmp_path: Path, tiny_experiment: P
     truth = _faces(7, seed=1).keypoints[:, KAGGLE15.indices("four")]
     assert rmse_px(np.load(folder.validation), truth) == pytest.approx(best, rel=1e-5)
     assert np.load(folder.mirrored_validation).shape == truth.shape
-    assert "mirrored_validation.npy" in json.loads(folder.done.read_text())["files"]
+    assert np.load(folder.views_validation).shape == (2, 2, *truth.shape)
+    assert {"mirrored_validation.npy", "views_validation.npy"} <= set(
+        json.loads(folder.done.read_text())["files"]
+    )
     assert damaged_files(folder) == []
 
 
