@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.champion_run import table_of_champion
+from bench.champion_run import EXPERIMENT, table_of_champion
 from bench.conditions import RESULTS
 from fkd.conventions import labelled_points
 from fkd.data.faces import Faces
@@ -16,6 +16,8 @@ from fkd.specialists import finished_members, read_split, validation_predictions
 from fkd.store import Run
 
 PARTS, POINTS = RESULTS / "limits-parts.csv", RESULTS / "limits-points.csv"
+AGAINST = RESULTS / "limits-against.csv"
+PUBLISHED = "ensemble"
 
 Pixels = npt.NDArray[np.floating]
 
@@ -25,6 +27,9 @@ def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
     return {
         "The champion's error in parts, px": table_of_champion(PARTS, data_folder, _part_lines),
         "The champion's error by point, RMSE px": table_of_champion(POINTS, data_folder, _point_lines),
+        "The champion against the published recipe, the same labels": table_of_champion(
+            AGAINST, data_folder, _against_lines
+        ),
     }
 
 
@@ -79,6 +84,41 @@ def _point_lines(run: Run, experiment: Experiment, specialist: str, faces: Faces
         }
         lines.append({"point": name, **scores})
     return lines
+
+
+def _against_lines(
+    run: Run, experiment: Experiment, specialist: str, faces: Faces
+) -> list[dict[str, object]]:
+    """RMSE of both on the labels that a specialist of the published recipe and the champion validate on."""
+    published = Run(run.path.with_name(run.name.replace(EXPERIMENT, PUBLISHED)))
+    other, split = published.read_experiment(), read_split(run, specialist)
+    ours_px = _average(run, experiment, specialist, faces)
+    lines: list[dict[str, object]] = []
+    errors_px: dict[str, list[Pixels]] = {"champion": [], "published": []}
+    for name in other.specialists:
+        rows, ours, theirs = np.intersect1d(
+            split.validation, read_split(published, name).validation, return_indices=True
+        )
+        points = other.point_indices(name)
+        truth_px = faces.keypoints[rows][:, points]
+        errors_px["champion"].append((ours_px[ours][:, points] - truth_px).ravel())
+        errors_px["published"].append((_average(published, other, name, faces)[theirs] - truth_px).ravel())
+        lines.append({"points": name, **_scores({who: parts[-1] for who, parts in errors_px.items()})})
+    both = {who: np.concatenate(parts) for who, parts in errors_px.items()}
+    return [*lines, {"points": "both together", **_scores(both)}]
+
+
+def _scores(errors_px: dict[str, Pixels]) -> dict[str, float]:
+    scores = {who: float(np.sqrt(np.nanmean(errors**2))) for who, errors in errors_px.items()}
+    scores["ratio"] = scores["champion"] / scores["published"]
+    return {name: round(score, 3) for name, score in scores.items()} | {
+        "labels": len(errors_px["champion"]) // 2
+    }
+
+
+def _average(run: Run, experiment: Experiment, specialist: str, faces: Faces) -> Pixels:
+    members = finished_members(run, experiment, specialist)[0]
+    return validation_predictions(run, experiment, specialist, members, faces).mean(axis=0)
 
 
 def _validation(
