@@ -25,6 +25,7 @@ TOPICS = (
     "start_up",
     "memory",
     "growth",
+    "cluster",
     "profile_epoch",
     "passes",
     "combining",
