@@ -138,8 +138,7 @@ def train(
             fresh,
             tensorboard,
             bool(spot_notice),
-            at_once,
-            Engine(engine.value, jobs, address),
+            Engine(engine.value, jobs, at_once, address),
         )
 
 

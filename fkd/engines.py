@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from fkd.errors import UserError
 from fkd.experiment import Experiment
 from fkd.interrupt import StopRequest
 from fkd.processes import shares, train_in_processes
@@ -21,14 +22,27 @@ Train = Callable[["Work", "RemoteStore | None", MemberProgress, StopRequest], No
 
 @dataclass(frozen=True)
 class Engine:
-    """What trains the members.
+    """What trains the members; raises UserError for what does not go together.
 
-    jobs: so many side by side, of the local engine. address: of the Ray cluster, None for the usual one.
+    jobs: so many side by side in processes. at_once: so many of a process in one step. address: of the Ray
+    cluster, None for the usual one.
     """
 
     name: Literal["local", "ray"] = "local"
     jobs: int = 1
+    at_once: int = 1
     address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.name == "local" and self.address:
+            raise UserError(
+                "--address: expected with --engine ray, received with --engine local; add that one"
+            )
+        if self.name == "ray" and (self.jobs > 1 or self.at_once > 1):
+            raise UserError(
+                "--jobs and --at-once: expected with --engine local, received with --engine ray; there "
+                "resources.cpus and resources.gpus tell how many members a machine trains"
+            )
 
 
 # One member after another, in this process.

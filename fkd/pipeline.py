@@ -107,7 +107,6 @@ def train(
     fresh: bool = False,
     tensorboard: bool = False,
     ec2_notice: bool = False,
-    at_once: int = 1,
     engine: Engine = HERE,
 ) -> None:
     """Train all members of all specialists, going on where a former call stopped."""
@@ -134,7 +133,7 @@ def train(
         from fkd.worker import Work
 
         store = request.store_folder, request.store_url
-        work = Work(run, experiment, faces.training, splits, *store, tensorboard, at_once)
+        work = Work(run, experiment, faces.training, splits, *store, tensorboard, engine.at_once)
         images_per_epoch = {specialist: len(split.training) for specialist, split in splits.items()}
         max_epochs = {name: experiment.training.epochs_at_most(n) for name, n in images_per_epoch.items()}
         progress = Progress(run_status(run, experiment), images_per_epoch, max_epochs, console)

@@ -73,8 +73,8 @@ def expected(tmp_path_factory: pytest.TempPathFactory, faces_folder: Path) -> di
     return read_results(folder / "models_store" / "tiny-faces")
 
 
-def _start(nodes: Nodes, faces_folder: Path, log: Path) -> subprocess.Popen[bytes]:
-    arguments = ["train", "tiny.yaml", "--data", faces_folder, *SETTINGS]
+def _start(nodes: Nodes, faces_folder: Path, log: Path, *options: object) -> subprocess.Popen[bytes]:
+    arguments = ["train", "tiny.yaml", "--data", faces_folder, *SETTINGS, *options]
     with log.open("wb") as output:
         return subprocess.Popen(
             command(*arguments, "--engine", "ray", "--address", nodes.address), stdout=output, stderr=output
@@ -96,13 +96,14 @@ def _done(member: Path) -> Path:
 def test_members_survive_the_loss_of_a_node(
     nodes: Nodes, expected: dict[str, np.ndarray], faces_folder: Path, workplace: Path, tiny_experiment: Path
 ):
-    run, log = workplace / "models_store" / "tiny-faces", workplace / "log.txt"
-    driver = _start(nodes, faces_folder, log)
+    run, log, bucket = workplace / "models_store" / "tiny-faces", workplace / "log.txt", workplace / "bucket"
+    driver = _start(nodes, faces_folder, log, "--store", f"file://{bucket}")
     _wait_for_states(run, 2)
     nodes.lose_one()
     assert driver.wait(PATIENCE_S) == 0, log.read_text()
     nodes.replace()
     assert_same_results(run, expected)
+    assert len(list(bucket.glob("tiny-faces/*/*/done.json"))) == 3
     text = log.read_text()
     assert "training 3 of 3 members on a Ray cluster of 3 machine(s), 2 CPU core(s)" in text
     assert "going on after epoch" in text  # the member whose node was lost
