@@ -66,8 +66,8 @@ def search(
                     time_attr="epoch",
                     metric="best_rmse_px",
                     mode="min",
-                    max_t=longest + 1,  # the last epoch is for the member's files
-                    grace_period=min(first_epochs, longest),
+                    max_t=longest + 1,  # whoever comes to the last epoch writes the member's files, too
+                    grace_period=first_epochs if first_epochs < longest else longest + 1,
                     reduction_factor=_REDUCTION,
                 )
             ),

@@ -21,7 +21,7 @@ from fkd.store import Run
 from fkd.train import MemberTask, MemberTraining
 
 REPOSITORY = Path(__file__).parents[1]
-NOT_EXPERIMENTS = ("comparison", "ablation", "spot/skypilot")
+NOT_EXPERIMENTS = ("comparison", "ablation", "spot/skypilot", "spot/ray-cluster")
 NAMES = sorted(
     name
     for file in (REPOSITORY / EXPERIMENTS_FOLDER).rglob("*.yaml")

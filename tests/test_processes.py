@@ -13,7 +13,8 @@ from conftest import TINY_EXPERIMENT
 
 from fkd.processes import Share, shares
 
-SETTINGS = ["--set", "training.max_epochs=150", "--set", "training.checkpoint_seconds=0.2"]
+
+SETTINGS = ["--set", "training.max_epochs=80", "--set", "training.checkpoint_seconds=0.2"]
 SETTINGS += ["--set", "resources.cpus=1"]
 PATIENCE_S = 240
 
@@ -65,24 +66,11 @@ def test_a_process_that_is_killed_leaves_its_member_to_the_others(
     assert "3 of 3 members, ensemble 0 s left" in text
 
 
-def test_a_stop_reaches_all_processes_and_the_same_command_goes_on(
+def test_processes_end_with_the_one_that_started_them_and_the_same_command_goes_on(
     expected: dict[str, np.ndarray], faces_folder: Path, workplace: Path, tiny_experiment: Path
 ):
     run, log = workplace / "models_store" / "tiny-faces", workplace / "log.txt"
     driver = _start(faces_folder, log)
-    _training_process(run)
-    driver.terminate()
-    assert driver.wait(PATIENCE_S) == 75, log.read_text()
-    assert "fkd: SIGTERM: every member is saved; run the same command again to go on" in log.read_text()
-    assert _start(faces_folder, log).wait(PATIENCE_S) == 0, log.read_text()
-    assert_same_results(run, expected)
-
-
-def test_processes_end_with_the_one_that_started_them(
-    faces_folder: Path, workplace: Path, tiny_experiment: Path
-):
-    run = workplace / "models_store" / "tiny-faces"
-    driver = _start(faces_folder, workplace / "log.txt")
     pid = _training_process(run)
     driver.kill()
     driver.wait()
@@ -90,6 +78,15 @@ def test_processes_end_with_the_one_that_started_them(
     while Path(f"/proc/{pid}").exists():
         assert time.monotonic() < until_s, "a process trains on alone"
         time.sleep(0.05)
+
+    driver = _start(faces_folder, log)
+    _training_process(run)
+    driver.terminate()
+    assert driver.wait(PATIENCE_S) == 75, log.read_text()
+    assert "fkd: SIGTERM: every member is saved; run the same command again to go on" in log.read_text()
+
+    assert _start(faces_folder, log).wait(PATIENCE_S) == 0, log.read_text()
+    assert_same_results(run, expected)
 
 
 def test_a_failure_in_one_process_is_one_line(faces_folder: Path, workplace: Path, tiny_experiment: Path):
