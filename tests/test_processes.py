@@ -13,7 +13,6 @@ from conftest import TINY_EXPERIMENT
 
 from fkd.processes import Share, shares
 
-
 SETTINGS = ["--set", "training.max_epochs=80", "--set", "training.checkpoint_seconds=0.2"]
 SETTINGS += ["--set", "resources.cpus=1"]
 PATIENCE_S = 240
