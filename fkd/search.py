@@ -28,7 +28,7 @@ from fkd.worker import Work, work_on
 
 # ASHA (Li et al. 2018) lets one trial in so many go on to as many times the epochs.
 _REDUCTION = 3
-# Machines that a trial may lose.
+# Machines that a trial may lose; Ray Tune counts its own errors, too, but a trial raises none.
 _MACHINES_LOST_AT_MOST = 100
 
 
@@ -106,8 +106,9 @@ def _try(config: Mapping[str, int], work: Sequence[Work], member: tuple[str, int
     take_share(member_cpus(own.experiment.resources))
     try:
         work_on(own, Relay(_Reports(folder)), StopRequest(), [member])
-    except UserError as error:
-        tune.report({"epoch": 0, "best_rmse_px": float("inf"), "failure": str(error)})
+    except Exception as error:  # to be told, not tried again; the loss of a machine raises nothing here
+        failure = str(error) if isinstance(error, UserError) else repr(error)
+        tune.report({"epoch": 0, "best_rmse_px": float("inf"), "failure": failure})
 
 
 class _Reports:
