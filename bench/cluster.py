@@ -1,6 +1,5 @@
 """Members side by side and on Ray: throughput, overhead a member, and what many workers would cost."""
 
-import csv
 import math
 import os
 import tempfile
@@ -12,9 +11,9 @@ from statistics import mean
 import pandas as pd
 
 from bench.command import fkd_seconds
-from bench.conditions import RESULTS
 from fkd.data.source import load_data
 from fkd.experiment import load_experiment
+from fkd.store import MemberFolder, read_history
 
 EXPERIMENT, SPECIALIST, EPOCHS = "passes/published", "eleven", 4
 FEW, MORE = 2, 6  # members; their difference tells what one costs, what is left is starting up
@@ -22,7 +21,6 @@ WORKERS = (1, 2, 4, 8, 16, 32, 64)
 MEMBERS = 100
 PUBLISHED_IMAGES = 768_184  # of the published eleven-point network at its early stop (see Fewer passes)
 DOLLARS_PER_CORE_HOUR = 0.01  # about what clouds ask for a spot core; put yours here
-TABLE = RESULTS / "cluster.csv"
 
 
 def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
@@ -37,29 +35,28 @@ def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
                 ray = ("--engine", "ray", "--address", address)
                 ways.append(_way(name, data_folder, Path(place) / f"ray-{workers}", workers, *ray))
         state_bytes = next(Path(place).rglob("state.npz")).stat().st_size
-    throughput = pd.DataFrame(ways)
-    throughput.to_csv(TABLE, index=False, lineterminator="\n")
     training = load_data(str(data_folder), lambda line: None).training
     data_mb = (training.images.nbytes + training.keypoints.nbytes) / 1e6
     costs = pd.DataFrame(_cost(workers, ways[-2], state_bytes, data_mb) for workers in WORKERS)
     title = f"{MEMBERS} members of the published eleven-point network on Ray workers of one core, computed"
-    return {"Members side by side": throughput, title: costs}
+    return {"Members side by side": pd.DataFrame(ways), title: costs}
 
 
 def _way(name: str, data_folder: Path, place: Path, workers: int, *options: object) -> dict[str, str | float]:
     """Throughput, start-up and overhead a member, from trainings of FEW and of MORE members."""
     cpus = () if workers == 1 and not options else ("--set", "resources.cpus=1")
     walls_s = {}
-    for members in (FEW, MORE):
-        settings = [f"specialists.{SPECIALIST}.members={members}", f"training.max_epochs={EPOCHS}"]
+    for count in (FEW, MORE):
+        settings = [f"specialists.{SPECIALIST}.members={count}", f"training.max_epochs={EPOCHS}"]
         sets = [word for setting in settings for word in ("--set", setting)]
-        store = ("--store", place / str(members))
-        walls_s[members] = fkd_seconds(
+        store = ("--store", place / str(count))
+        walls_s[count] = fkd_seconds(
             "train", EXPERIMENT, "--data", data_folder, *store, *sets, *cpus, *options
         )
-    histories = [_history(path) for path in place.glob(f"{MORE}/*/{SPECIALIST}/*/history.csv")]
-    training_s = mean(sum(float(record["seconds"]) for record in history) for history in histories)
-    images = sum(int(record["images"]) for record in histories[0])
+    members = (MemberFolder(path) for path in place.glob(f"{MORE}/*/{SPECIALIST}/[0-9]*"))
+    histories = [read_history(member) for member in members]
+    training_s = mean(sum(record["seconds"] for record in history) for history in histories)
+    images = sum(record["images"] for record in histories[0])
     member_s = (walls_s[MORE] - walls_s[FEW]) / (MORE - FEW)
     return {
         "way": name,
@@ -87,11 +84,6 @@ def _cost(
         "to the store MB/s": round(workers * state_bytes / 1e6 / checkpoint_s, 2),
         "data sent to machines MB": round(workers * data_mb),
     }
-
-
-def _history(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @contextmanager

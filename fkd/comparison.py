@@ -4,7 +4,6 @@ A comparison is a YAML file: the budget that is put over every experiment, and t
 come from stored runs alone; a run that is not finished leaves its row empty.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
@@ -24,7 +23,7 @@ from fkd.models.build import build_model
 from fkd.predict import predict_ensemble
 from fkd.settings.base import Settings, read_settings, validated
 from fkd.specialists import read_split, validation_predictions
-from fkd.store import Run, is_done, trained_otherwise
+from fkd.store import Run, is_done, read_history, trained_otherwise
 
 Pixels = npt.NDArray[np.floating]
 Measure = Literal[
@@ -129,7 +128,7 @@ def _common_validation_rows(title: str, runs: Sequence[tuple[Experiment, Run]]) 
 
 def _costs(experiment: Experiment, run: Run) -> dict[str, Any]:
     """What a system took; its speed is that of its fastest epoch, which other work disturbed least."""
-    histories = {member: _read_history(run, *member) for member in experiment.members}
+    histories = {member: read_history(run.member(*member)) for member in experiment.members}
     parameters = [_parameters(experiment, specialist) for specialist, _ in histories]
     epochs = {specialist: len(history) for (specialist, _), history in histories.items()}
     speeds = [
@@ -158,7 +157,7 @@ def _measure(
         predictions.append(_predict(row, experiment, run, specialist, faces, rows, truth[-1]))
     predicted_px, truth_px = np.concatenate(predictions, axis=1), np.concatenate(truth, axis=1)
     errors_px = np.abs(predicted_px - truth_px)
-    histories = [_read_history(run, *member) for member in experiment.members]
+    histories = [read_history(run.member(*member)) for member in experiment.members]
     best = [min(history, key=lambda record: record["validation_rmse_px"]) for history in histories]
     alone_px = _alone_px(experiment, run, faces.training, rows, truth_px)
     seconds = [sum(record.get("seconds", np.nan) for record in history) for history in histories]
@@ -221,8 +220,3 @@ def _predict(
 def _parameters(experiment: Experiment, specialist: str) -> int:
     points = len(experiment.point_indices(specialist))
     return build_model(experiment.network, points, (0,)).count_params()
-
-
-def _read_history(run: Run, specialist: str, index: int) -> list[dict[str, float]]:
-    with run.member(specialist, index).history.open(newline="") as file:
-        return [{name: float(value) for name, value in record.items()} for record in csv.DictReader(file)]

@@ -78,23 +78,6 @@ def opened(engine: Engine, experiment: Experiment) -> Iterator[tuple[str, Train]
         yield where, lambda work, remote, progress, stop: train_in_processes(work, parts, progress, stop)
     else:
         from fkd.device import prepare_device
+        from fkd.worker import train_here
 
-        yield prepare_device(experiment.training.deterministic), _train_here
-
-
-def _train_here(
-    work: "Work", remote: "RemoteStore | None", progress: MemberProgress, stop: StopRequest
-) -> None:
-    from fkd.members import train_members
-
-    train_members(
-        work.run,
-        work.experiment,
-        work.faces,
-        work.splits,
-        progress,
-        stop,
-        remote,
-        work.tensorboard,
-        work.at_once,
-    )
+        yield prepare_device(experiment.training.deterministic), train_here

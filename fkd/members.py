@@ -43,7 +43,9 @@ def train_members(
     for all.
     Raises InterruptedTrainingError when a stop is asked for, and what MemberTraining raises.
     """
-    waiting = _tasks(experiment, faces, splits, only or experiment.members)
+    members = only or experiment.members
+    splits = {name: split for name, split in splits.items() if name in dict(members)}
+    waiting = _tasks(experiment, faces, splits, members)
     pools = {
         name: NetworkPool(experiment, name, images_per_epoch=len(split.training))
         for name, split in splits.items()

@@ -62,8 +62,23 @@ def predict_view(
     view = seen(images, matrix)
     looks = [_read(model, network, view, peaks, batch)]
     if twins is not None:
-        looks.append(mirror_pixels(_read(model, network, view[..., ::-1], peaks, batch), twins))
+        looks.append(predict_mirrored(model, network, twins, view, peaks, batch))
     return np.stack([back(pixels, matrix) for pixels in looks])
+
+
+def predict_mirrored(
+    model: keras.Model,
+    network: Network,
+    twins: npt.NDArray[np.intp],
+    images: npt.NDArray[np.uint8],
+    peaks: Peaks = "soft_argmax",
+    batch: int = _BATCH,
+) -> npt.NDArray[np.float32]:
+    """Points that a network sees in the mirror, as points of the images themselves, shape (n, points, 2).
+
+    twins: where each point's mirror twin stands among the network's points, shape (points,).
+    """
+    return mirror_pixels(_read(model, network, images[..., ::-1], peaks, batch), twins)
 
 
 def _read(

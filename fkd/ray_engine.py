@@ -31,7 +31,8 @@ _LOOPBACK_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _LOOK_EVERY_S = 0.25
 _CONNECT_WITHIN_S = 10.0
 # Machines that a member may lose before fkd gives it up.
-_MACHINES_LOST_AT_MOST = 100
+MACHINES_LOST_AT_MOST = 100
+_SHARE = "give all machines a shared folder, or the store a URL such as s3://bucket/prefix"
 # How long members may take to save when they are asked to stop.
 _LAST_SAVES_S = 60.0
 
@@ -130,7 +131,7 @@ def train_on_ray(
 
     mailbox = _mailbox()
     resources = task_resources(work.experiment.resources, progress.say)
-    train = ray.remote(_train_member).options(**resources, max_retries=_MACHINES_LOST_AT_MOST)
+    train = ray.remote(_train_member).options(**resources, max_retries=MACHINES_LOST_AT_MOST)
     # The same paths everywhere: tasks have other working folders.
     everywhere = Run(work.run.path.resolve()), work.store_folder.resolve()
     shared = ray.put(replace(work, run=everywhere[0], store_folder=everywhere[1]))
@@ -167,8 +168,7 @@ def _train_member(work: Work, member: Member, mailbox: Any) -> bool:
     with stop_on_signals() as stop:
         if not work.store_url and not work.run.experiment.exists():
             raise UserError(
-                f"{ray.util.get_node_ip_address()}: expected to find {work.run.path}, found none; give all "
-                "machines a shared folder, or the store a URL such as s3://bucket/prefix"
+                f"{ray.util.get_node_ip_address()}: expected to find {work.run.path}, found none; {_SHARE}"
             )
         take_share(member_cpus(work.experiment.resources))
         try:
@@ -235,8 +235,7 @@ def _bring_here(work: Work, member: Member, remote: "RemoteStore | None") -> Non
         remote.pull_member(folder)
     if not is_done(folder):
         raise UserError(
-            f"{folder.path}: expected the member that another machine has trained, found none; give all "
-            "machines a shared folder, or the store a URL such as s3://bucket/prefix"
+            f"{folder.path}: expected the member that another machine has trained, found none; {_SHARE}"
         )
 
 

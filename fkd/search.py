@@ -3,7 +3,6 @@
 A trial goes on from the store, so the same command goes on with a search, and more trials extend it.
 """
 
-import csv
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -18,18 +17,16 @@ from fkd.device import take_share
 from fkd.errors import UserError
 from fkd.interrupt import InterruptedTrainingError, StopRequest
 from fkd.provenance import provenance
-from fkd.ray_engine import member_cpus, task_resources
+from fkd.ray_engine import MACHINES_LOST_AT_MOST, member_cpus, task_resources
 from fkd.relay import Event, Relay
 from fkd.remote_session import remote_session
 from fkd.specialists import make_splits
-from fkd.store import MemberFolder, Run, open_run
+from fkd.store import MemberFolder, Run, open_run, read_history
 from fkd.trials import Outcome, Trial
 from fkd.worker import Work, work_on
 
 # ASHA (Li et al. 2018) lets one trial in so many go on to as many times the epochs.
 _REDUCTION = 3
-# Machines that a trial may lose; Ray Tune counts its own errors, too, but a trial raises none.
-_MACHINES_LOST_AT_MOST = 100
 
 
 def search(
@@ -76,7 +73,8 @@ def search(
                 verbose=0,
                 callbacks=[shown],
                 stop=_Stopper(stop),
-                failure_config=tune.FailureConfig(max_failures=_MACHINES_LOST_AT_MOST),
+                # Ray Tune counts a trial's own errors, too, but it raises none.
+                failure_config=tune.FailureConfig(max_failures=MACHINES_LOST_AT_MOST),
             ),
         ).fit()
     if stop.reason:
@@ -171,6 +169,5 @@ def _best_so_far(folder: MemberFolder) -> list[float]:
     """The lowest validation RMSE after each epoch that is recorded, in pixels."""
     if not folder.history.exists():
         return []
-    with folder.history.open(newline="") as file:
-        errors_px = [float(record["validation_rmse_px"]) for record in csv.DictReader(file)]
+    errors_px = [record["validation_rmse_px"] for record in read_history(folder)]
     return [min(errors_px[: epoch + 1]) for epoch in range(len(errors_px))]

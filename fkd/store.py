@@ -8,6 +8,7 @@ models_store/<experiment>-<data set>/
   selection.json, submission.csv, predictions.png, report.html
 """
 
+import csv
 import hashlib
 import io
 import json
@@ -298,6 +299,12 @@ def damaged_files(folder: MemberFolder) -> list[str]:
         return [folder.done.name]
     files = {folder.path / name: checksum for name, checksum in checksums.items()}
     return [path.name for path, checksum in files.items() if not path.exists() or sha256(path) != checksum]
+
+
+def read_history(folder: MemberFolder) -> list[dict[str, float]]:
+    """What is recorded of every epoch; raises FileNotFoundError where there is none yet."""
+    with folder.history.open(newline="") as file:
+        return [{name: float(value) for name, value in record.items()} for record in csv.DictReader(file)]
 
 
 def sha256(path: Path) -> str:

@@ -28,7 +28,7 @@ from fkd.keypoints import HALF_WIDTH_PX
 from fkd.models.build import build_loss, build_plateau
 from fkd.models.resnet import load_pretrained
 from fkd.network_pool import Metrics, NetworkPool
-from fkd.predict import predict_view, validate
+from fkd.predict import predict_mirrored, predict_view, validate
 from fkd.progress import MemberProgress
 from fkd.resume import TrainingState, load_state, save_state
 from fkd.settings.network import ResNet
@@ -228,18 +228,15 @@ class MemberTraining:
 
     def _look_again(self, best: keras.Model) -> list[Path]:
         """Write what the best weights see in the mirror and in further views; returns the files."""
-        task, folder = self._task, self._folder
-        twins = task.experiment.twin_positions(task.specialist)
-        matrices = view_matrices(task.experiment.prediction.views)
-        looks = [
-            predict_view(best, self._network, twins, task.validation.images, matrix) for matrix in matrices
-        ]
-        files = []
+        experiment, folder, images = self._task.experiment, self._folder, self._task.validation.images
+        twins, files = experiment.twin_positions(self._task.specialist), []
         if twins is not None:
-            atomic_write_array(folder.mirrored_validation, looks[0][1])
+            mirrored_px = predict_mirrored(best, self._network, twins, images)
+            atomic_write_array(folder.mirrored_validation, mirrored_px)
             files.append(folder.mirrored_validation)
-        if len(looks) > 1:
-            atomic_write_array(folder.views_validation, np.stack(looks[1:]))
+        if further := view_matrices(experiment.prediction.views)[1:]:
+            views_px = [predict_view(best, self._network, twins, images, matrix) for matrix in further]
+            atomic_write_array(folder.views_validation, np.stack(views_px))
             files.append(folder.views_validation)
         return files
 

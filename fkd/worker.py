@@ -10,6 +10,7 @@ from fkd.experiment import Experiment
 from fkd.interrupt import StopRequest
 from fkd.members import train_members
 from fkd.progress import MemberProgress
+from fkd.remote import RemoteStore
 from fkd.remote_session import remote_session
 from fkd.specialists import Split
 from fkd.store import Run
@@ -36,18 +37,29 @@ class Work:
 def work_on(
     work: Work, progress: MemberProgress, stop: StopRequest, only: Sequence[tuple[str, int]] = ()
 ) -> None:
-    """Train members to their ends, all or only these, as `train_members` does and raising what it raises."""
+    """Train members, all or only these, in a process of their own; raises what `train_members` raises."""
     prepare_device(work.experiment.training.deterministic)
     with remote_session(work.store_url, work.store_folder, work.run, progress.say) as remote:
-        train_members(
-            work.run,
-            work.experiment,
-            work.faces,
-            work.splits,
-            progress,
-            stop,
-            remote,
-            work.tensorboard,
-            work.at_once,
-            only,
-        )
+        train_here(work, remote, progress, stop, only)
+
+
+def train_here(
+    work: Work,
+    remote: RemoteStore | None,
+    progress: MemberProgress,
+    stop: StopRequest,
+    only: Sequence[tuple[str, int]] = (),
+) -> None:
+    """Train members, all or only these, where device and remote store are open; as `train_members` does."""
+    train_members(
+        work.run,
+        work.experiment,
+        work.faces,
+        work.splits,
+        progress,
+        stop,
+        remote,
+        work.tensorboard,
+        work.at_once,
+        only,
+    )
