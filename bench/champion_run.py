@@ -6,18 +6,31 @@ The training takes long and is not run here: `fkd train champion --data ../share
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from fkd.conventions import labelled_points
 from fkd.data.faces import Faces
 from fkd.data.source import load_data
 from fkd.errors import UserError
 from fkd.experiment import Experiment
+from fkd.specialists import read_split
 from fkd.store import DEFAULT_STORE, Run
 
 EXPERIMENT = "champion"
 
 # The lines of a table for one specialist.
 Lines = Callable[[Run, Experiment, str, Faces], list[dict[str, object]]]
+
+
+def validation_truth(
+    run: Run, experiment: Experiment, specialist: str, faces: Faces
+) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.bool_]]:
+    """Labels of a specialist's points on its validation rows, and which rows have every label."""
+    keypoints_px = faces.keypoints[read_split(run, specialist).validation]
+    complete = labelled_points(keypoints_px) == keypoints_px.shape[1]
+    return keypoints_px[:, experiment.point_indices(specialist)], complete
 
 
 def table_of_champion(file: Path, data_folder: Path, lines: Lines) -> pd.DataFrame:

@@ -9,9 +9,8 @@ import pandas as pd
 from scipy.optimize import nnls
 from scipy.stats import trim_mean
 
-from bench.champion_run import table_of_champion
+from bench.champion_run import table_of_champion, validation_truth
 from bench.conditions import RESULTS
-from fkd.conventions import labelled_points
 from fkd.data.faces import Faces
 from fkd.ensemble import Combine, Fit, average_predictions, fitted_by_halves, rmse_px, select_members
 from fkd.experiment import Experiment, Selection
@@ -31,9 +30,7 @@ def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _lines(run: Run, experiment: Experiment, specialist: str, training: Faces) -> list[dict[str, object]]:
-    keypoints_px = training.keypoints[read_split(run, specialist).validation]
-    complete = labelled_points(keypoints_px) == keypoints_px.shape[1]
-    truth_px = keypoints_px[:, experiment.point_indices(specialist)]
+    truth_px, complete = validation_truth(run, experiment, specialist, training)
     parts = {"all faces": np.ones_like(complete), "all points labelled": complete, "fewer": ~complete}
     return [
         {"way": way, **{name: round(rmse_px(combined_px[of], truth_px[of]), 3) for name, of in parts.items()}}

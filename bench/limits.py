@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.champion_run import EXPERIMENT, table_of_champion
+from bench.champion_run import EXPERIMENT, table_of_champion, validation_truth
 from bench.conditions import RESULTS
-from fkd.conventions import labelled_points
 from fkd.data.faces import Faces
 from fkd.ensemble import rmse_px
 from fkd.experiment import Experiment
@@ -126,8 +125,6 @@ def _validation(
 ) -> tuple[Pixels, Pixels, npt.NDArray[np.int64], dict[str, npt.NDArray[np.bool_]]]:
     """Members' predictions of the validation rows, these rows' truth and groups, and rows by kind."""
     split, members = read_split(run, specialist), finished_members(run, experiment, specialist)[0]
-    keypoints_px = faces.keypoints[split.validation]
-    complete = labelled_points(keypoints_px) == keypoints_px.shape[1]
+    truth_px, complete = validation_truth(run, experiment, specialist, faces)
     predictions_px = validation_predictions(run, experiment, specialist, members, faces)
-    truth_px = keypoints_px[:, experiment.point_indices(specialist)]
     return predictions_px, truth_px, split.validation_groups, {"all points": complete, "fewer": ~complete}

@@ -5,7 +5,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from command_line import read_results
+from interruptible import train_alone
 from metadata_service import Metadata
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -48,6 +51,15 @@ def tiny_experiment(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY_EXPERIMENT)
     return path
+
+
+@pytest.fixture(scope="session")
+def trained_alone(tmp_path_factory: pytest.TempPathFactory, faces_folder: Path) -> dict[str, np.ndarray]:
+    """What the members of an interruptible training are when they are trained one after another."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "tiny.yaml").write_text(TINY_EXPERIMENT)
+    train_alone(faces_folder, folder)
+    return read_results(folder / "models_store" / "tiny-faces")
 
 
 @pytest.fixture

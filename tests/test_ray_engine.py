@@ -3,14 +3,13 @@
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import assert_same_results, command, fkd, read_results
-from conftest import TINY_EXPERIMENT
+from command_line import assert_same_results, fkd
+from interruptible import PATIENCE_S, start, wait_until
 
 from fkd.errors import UserError
 from fkd.experiment import load_experiment
@@ -19,11 +18,6 @@ from fkd.store import Run
 from fkd.worker import Work
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
-
-# Long enough to be interrupted, and saved often.
-SETTINGS = ["--set", "training.max_epochs=80", "--set", "training.checkpoint_seconds=0.2"]
-SETTINGS += ["--set", "resources.cpus=1"]
-PATIENCE_S = 240
 
 
 class Nodes:
@@ -64,37 +58,26 @@ def nodes() -> Iterator[Nodes]:
         nodes.shut_down()
 
 
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory, faces_folder: Path) -> dict[str, np.ndarray]:
-    """What the members are when they are trained here, one after another."""
-    folder = tmp_path_factory.mktemp("local")
-    (folder / "tiny.yaml").write_text(TINY_EXPERIMENT)
-    fkd("train", "tiny.yaml", "--data", faces_folder, *SETTINGS, folder=folder)
-    return read_results(folder / "models_store" / "tiny-faces")
-
-
 def _start(nodes: Nodes, faces_folder: Path, log: Path, *options: object) -> subprocess.Popen[bytes]:
-    arguments = ["train", "tiny.yaml", "--data", faces_folder, *SETTINGS, *options]
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            command(*arguments, "--engine", "ray", "--address", nodes.address), stdout=output, stderr=output
-        )
+    return start(faces_folder, log, *options, "--engine", "ray", "--address", nodes.address)
 
 
 def _wait_for_states(run: Path, count: int) -> None:
     """Until so many members are being trained and have saved."""
-    until_s = time.monotonic() + PATIENCE_S
-    while len([state for state in run.glob("*/*/state.npz") if not _done(state.parent).exists()]) < count:
-        assert time.monotonic() < until_s, "no member was saved"
-        time.sleep(0.05)
 
+    def enough() -> bool:
+        states = [state for state in run.glob("*/*/state.npz") if not state.with_name("done.json").exists()]
+        return len(states) >= count
 
-def _done(member: Path) -> Path:
-    return member / "done.json"
+    wait_until(enough, "no member was saved")
 
 
 def test_members_survive_the_loss_of_a_node(
-    nodes: Nodes, expected: dict[str, np.ndarray], faces_folder: Path, workplace: Path, tiny_experiment: Path
+    nodes: Nodes,
+    trained_alone: dict[str, np.ndarray],
+    faces_folder: Path,
+    workplace: Path,
+    tiny_experiment: Path,
 ):
     run, log, bucket = workplace / "models_store" / "tiny-faces", workplace / "log.txt", workplace / "bucket"
     driver = _start(nodes, faces_folder, log, "--store", f"file://{bucket}")
@@ -102,7 +85,7 @@ def test_members_survive_the_loss_of_a_node(
     nodes.lose_one()
     assert driver.wait(PATIENCE_S) == 0, log.read_text()
     nodes.replace()
-    assert_same_results(run, expected)
+    assert_same_results(run, trained_alone)
     assert len(list(bucket.glob("tiny-faces/*/*/done.json"))) == 3
     text = log.read_text()
     assert "training 3 of 3 members on a Ray cluster of 3 machine(s), 2 CPU core(s)" in text
@@ -111,7 +94,11 @@ def test_members_survive_the_loss_of_a_node(
 
 
 def test_a_driver_that_is_stopped_or_killed_is_started_again(
-    nodes: Nodes, expected: dict[str, np.ndarray], faces_folder: Path, workplace: Path, tiny_experiment: Path
+    nodes: Nodes,
+    trained_alone: dict[str, np.ndarray],
+    faces_folder: Path,
+    workplace: Path,
+    tiny_experiment: Path,
 ):
     run, log = workplace / "models_store" / "tiny-faces", workplace / "log.txt"
     driver = _start(nodes, faces_folder, log)
@@ -121,16 +108,13 @@ def test_a_driver_that_is_stopped_or_killed_is_started_again(
     assert "SIGTERM: every member is saved; run the same command again" in log.read_text()
 
     driver = _start(nodes, faces_folder, log)
-    until_s = time.monotonic() + PATIENCE_S
-    while not list(run.glob("*/*/done.json")):
-        assert time.monotonic() < until_s, log.read_text()
-        time.sleep(0.05)
+    wait_until(lambda: list(run.glob("*/*/done.json")), "no member was finished")
     driver.kill()
     driver.wait()
     finished = {done: done.stat().st_mtime_ns for done in run.glob("*/*/done.json")}
 
     assert _start(nodes, faces_folder, log).wait(PATIENCE_S) == 0, log.read_text()
-    assert_same_results(run, expected)
+    assert_same_results(run, trained_alone)
     assert {done: done.stat().st_mtime_ns for done in finished} == finished
 
 

@@ -16,28 +16,24 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now_s
 
 
-def test_batches_pass_four_times_a_second_with_the_images_since(clock: list[float]):
+def _passed_on(clock: list[float], batches: int, apart_s: float) -> list[tuple[int, int]]:
+    """Number and images of the batch events that an epoch of batches of ten images becomes."""
     events: list[Event] = []
     relay = Relay(events.append)
     relay.start_member("four/00", 0, 0)
-    for number in range(1, 8):
-        relay.batch("four/00", number, 7, 0.5, 10)
-        clock[0] += 0.1
+    for number in range(1, batches + 1):
+        relay.batch("four/00", number, batches, 0.5, 10)
+        clock[0] += apart_s
+    return [(int(arguments[1]), int(arguments[4])) for method, arguments in events if method == "batch"]
+
+
+def test_batches_pass_four_times_a_second_with_the_images_since(clock: list[float]):
     # The first, one a quarter of a second later, another, and the epoch's last.
-    assert [(arguments[1], arguments[4]) for method, arguments in events if method == "batch"] == [
-        (1, 10),
-        (4, 30),
-        (7, 30),
-    ]
+    assert _passed_on(clock, 7, apart_s=0.1) == [(1, 10), (4, 30), (7, 30)]
 
 
 def test_no_image_of_an_epoch_is_lost(clock: list[float]):
-    events: list[Event] = []
-    relay = Relay(events.append)
-    relay.start_member("four/00", 0, 0)
-    for number in range(1, 4):
-        relay.batch("four/00", number, 3, 0.5, 10)
-    assert sum(int(arguments[4]) for method, arguments in events if method == "batch") == 30
+    assert sum(images for _, images in _passed_on(clock, 3, apart_s=0.0)) == 30
 
 
 def test_what_is_shown_is_what_was_told():

@@ -13,7 +13,6 @@ from fkd.settings.base import Settings, read_settings, validated
 
 _DIGITS = 4  # of a drawn number: more say nothing, and are a pain to read
 
-
 _FORMS = "{choice: [values]}, {uniform: [low, high]}, {log_uniform: [low, high]}"
 
 
@@ -27,9 +26,7 @@ class Distribution(Settings):
     @model_validator(mode="after")
     def _is_one_and_can_be_drawn(self) -> "Distribution":
         if len(self.model_fields_set) != 1 or not any(self.model_dump().values()):
-            raise ValueError(
-                "expected one of choice: [values], uniform: [low, high], log_uniform: [low, high]"
-            )
+            raise ValueError(f"expected one of {_FORMS}")
         low, high = self.uniform or self.log_uniform or (0.0, 1.0)
         if not low < high or (self.log_uniform and low <= 0):
             raise ValueError("expected low < high, and both above 0 for log_uniform")

@@ -1,0 +1,32 @@
+"""A training that is long enough to be interrupted, and the same one undisturbed to compare it with."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from command_line import command, fkd
+
+PATIENCE_S = 240
+_SETTINGS = ("training.max_epochs=80", "training.checkpoint_seconds=0.2", "resources.cpus=1")
+_ARGUMENTS = ["train", "tiny.yaml", *(word for setting in _SETTINGS for word in ("--set", setting))]
+
+
+def train_alone(faces_folder: Path, folder: Path) -> None:
+    """Train the members of tiny.yaml in a folder one after another."""
+    fkd(*_ARGUMENTS, "--data", faces_folder, folder=folder)
+
+
+def start(faces_folder: Path, log: Path, *options: object) -> subprocess.Popen[bytes]:
+    """Begin the same training here, in another way."""
+    with log.open("wb") as output:
+        arguments = command(*_ARGUMENTS, "--data", faces_folder, *options)
+        return subprocess.Popen(arguments, stdout=output, stderr=output)
+
+
+def wait_until(happened: Callable[[], object], otherwise: str) -> None:
+    """Until something has happened; fails, saying what happened otherwise, after PATIENCE_S."""
+    until_s = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < until_s, otherwise
+        time.sleep(0.02)
