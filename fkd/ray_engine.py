@@ -62,10 +62,11 @@ def ray_cluster(address: str | None) -> Iterator[None]:
             _connect_once(address)
         with _same_signal_handlers():
             ray.init(address or "local", **settings)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        complaint = " ".join(str(error).split()).partition(". ")[0]
         raise UserError(
-            f"--address {address}: expected a Ray cluster, received {' '.join(str(error).split())}; see that "
-            "it runs (ray status), and that this machine has its token"
+            f"--address {address}: expected a Ray cluster, received: {complaint}; see that it runs (ray "
+            "status) and, if it has a token, that this machine has it: RAY_AUTH_MODE=token, ~/.ray/auth_token"
         ) from error
     try:
         yield
@@ -84,7 +85,9 @@ def _same_signal_handlers() -> Iterator[None]:
 
 def _connect_once(address: str) -> None:
     """Raise OSError or ValueError where nothing listens at an address; Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or "/" in host:
+        raise ValueError("neither auto nor HOST:PORT")
     socket.create_connection((host, int(port)), _CONNECT_WITHIN_S).close()
 
 

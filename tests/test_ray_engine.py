@@ -127,9 +127,30 @@ def test_what_is_wrong_itself_is_not_tried_again(
     assert "the training diverged; lower training.optimizer.learning_rate" in complaint
 
 
-def test_a_cluster_that_does_not_answer_is_named(faces_folder: Path, workplace: Path, tiny_experiment: Path):
-    arguments = ["train", "tiny.yaml", "--data", faces_folder, "--engine", "ray", "--address", "127.0.0.1:1"]
-    assert "--address 127.0.0.1:1: expected a Ray cluster, received" in fkd(*arguments, status=1)
+@pytest.mark.parametrize(
+    ("address", "received"),
+    [("127.0.0.1:1", "[Errno 111] Connection refused"), ("ray://127.0.0.1:1", "neither auto nor HOST:PORT")],
+)
+def test_a_cluster_that_does_not_answer_is_named(
+    address: str, received: str, faces_folder: Path, workplace: Path, tiny_experiment: Path
+):
+    arguments = ["train", "tiny.yaml", "--data", faces_folder, "--engine", "ray", "--address", address]
+    assert f"--address {address}: expected a Ray cluster, received: {received}" in fkd(*arguments, status=1)
+
+
+def test_a_missing_token_is_one_line(
+    nodes: Nodes,
+    faces_folder: Path,
+    workplace: Path,
+    tiny_experiment: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.setenv("HOME", str(workplace))
+    arguments = ["train", "tiny.yaml", "--data", faces_folder, "--engine", "ray", "--address", nodes.address]
+    [line] = fkd(*arguments, status=1).splitlines()
+    assert "no authentication token was found; see that it runs" in line
 
 
 def test_a_machine_that_does_not_see_the_store_says_so(tiny_experiment: Path, tmp_path: Path):
