@@ -7,7 +7,7 @@ and their selection. Unknown keys are refused, so that a misspelt setting never 
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from fkd.settings.resources import Resources
 from fkd.settings.training import Training
 
 EXPERIMENTS_FOLDER = Path("experiments")
+
+Magnitude = Annotated[float, Field(gt=0, le=1)]
 
 # A file may name another one that it changes.
 _BASE = "base"
@@ -75,6 +77,8 @@ class Experiment(Settings):
     """Everything that decides a result.
 
     keypoint_schema: a schema's name, or a list of points such as the columns of a CSV file have.
+    augmentation_magnitudes: members take these in turn, and so many times the ranges of the augmentation;
+    members that are trained alike err alike, and average to less.
     dropped_labels: a CSV with the columns row and keypoint, such as a run's far_labels.csv; what it names
     trains nobody. It is read once, when a run begins.
     """
@@ -87,6 +91,7 @@ class Experiment(Settings):
     network: Network
     training: Training = Training()
     augmentation: Augmentation = Augmentation()
+    augmentation_magnitudes: tuple[Magnitude, ...] = Field((1.0,), min_length=1)
     specialists: dict[str, Specialist] = Field(min_length=1)
     selection: Selection = Selection()
     prediction: Prediction = Prediction()
@@ -141,6 +146,15 @@ class Experiment(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _members_with_shared_batches_are_alike(self) -> "Experiment":
+        if self.training.shared_batches and len(self.augmentation_magnitudes) > 1:
+            raise ValueError(
+                "augmentation_magnitudes: expected one with training.shared_batches, received "
+                f"{len(self.augmentation_magnitudes)}; members that share batches share their changes"
+            )
+        return self
+
     @property
     def members(self) -> list[tuple[str, int]]:
         """All (specialist, index), in rounds, so that the first few are an ensemble already."""
@@ -155,6 +169,12 @@ class Experiment(Settings):
     def member_seed(self, specialist: str, index: int) -> tuple[int, int, int]:
         """Seed of a member: a function of the experiment's seed, the specialist's name and the index."""
         return self.seed, zlib.crc32(specialist.encode()), index
+
+    def member_augmentation(self, index: int) -> Augmentation:
+        """The random changes of a member's training images."""
+        return self.augmentation.times(
+            self.augmentation_magnitudes[index % len(self.augmentation_magnitudes)]
+        )
 
     def point_indices(self, specialist: str) -> npt.NDArray[np.intp]:
         """Indices in the schema of the points that a specialist predicts, shape (points,)."""

@@ -63,6 +63,8 @@ def test_first_complete_face_or_the_best(experiment: Experiment) -> None:
     assert augmentation_section(DATA, experiment).text == (
         "Training face 1 under the random changes of the experiment tiny."
     )
+    in_turn = experiment.model_copy(update={"augmentation_magnitudes": (1.0, 0.4)})
+    assert augmentation_section(DATA, in_turn).text.endswith("take these ranges times 1, 0.4 in turn.")
 
 
 def test_every_change_has_a_row_and_all_at_once_another(experiment: Experiment) -> None:

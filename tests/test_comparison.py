@@ -121,9 +121,7 @@ def test_members_alone_and_what_they_took(tmp_path: Path, data: FaceData):
     lines = compare_table(table, {table.rows[0]: (experiment, run)}, data)
     assert lines["of a member alone"][0] == pytest.approx(1.5)
     assert lines["standard deviation over members"][0] == pytest.approx(0.5 * 2**0.5)
-    assert lines["minutes a member"][0] == pytest.approx(
-        2 / 60
-    )  # two epochs of the faster one's second
+    assert lines["minutes a member"][0] == pytest.approx(2 / 60)  # two epochs of the faster one's second
 
 
 def test_a_remark_takes_the_place_of_published_figures(tmp_path: Path, data: FaceData):

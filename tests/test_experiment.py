@@ -60,6 +60,8 @@ def test_settings_are_put_over_the_file():
             "expected at most 4, as a validation_fraction of 0.2",
         ),
         ("augmentation.elastic.amplitude_px=9", "folds over itself"),
+        ("augmentation_magnitudes=[]", "augmentation_magnitudes: "),
+        ("augmentation_magnitudes=[1, 2]", "Input should be less than or equal to 1; received 2"),
         ("seed=[1", "expected a YAML value"),
     ],
 )
@@ -169,6 +171,12 @@ def test_twins_among_a_specialists_points(tiny_experiment: Path):
     assert load_experiment(str(tiny_experiment), [alone]).twin_positions("four") is None
     with pytest.raises(UserError, match="expected every point of four with its left/right twin"):
         load_experiment(str(tiny_experiment), [alone, "prediction.mirrored=true"])
+
+
+def test_members_with_shared_batches_share_their_changes(tiny_experiment: Path):
+    settings = ["training.shared_batches=true", "augmentation_magnitudes=[1, 0.5]"]
+    with pytest.raises(UserError, match=r"expected one with training.shared_batches, received 2"):
+        load_experiment(str(tiny_experiment), settings)
 
 
 def test_specialists_of_other_folds_may_share_their_points(tiny_experiment: Path):

@@ -5,6 +5,9 @@ from pydantic import Field, model_validator
 from fkd.keypoints import IMAGE_SIZE_PX
 from fkd.settings.base import Probability, Settings
 
+# Settings that say how far a change goes; the others say how often, and of what kind.
+_RANGES = ("limit", "max_degrees", "max_px", "max_sigma_px", "max_shift", "amplitude_px")
+
 
 class Flip(Settings):
     """Mirror left and right; the points change places with their twins."""
@@ -111,3 +114,11 @@ class Augmentation(Settings):
     shift: Shift = Shift()
     elastic: Elastic = Elastic()
     perspective: Perspective = Perspective()
+
+    def times(self, magnitude: float) -> "Augmentation":
+        """The same changes, as often, over so many times their ranges."""
+        changes = {
+            name: settings | {key: magnitude * settings[key] for key in _RANGES if key in settings}
+            for name, settings in self.model_dump().items()
+        }
+        return Augmentation.model_validate(changes)
