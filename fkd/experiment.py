@@ -77,8 +77,8 @@ class Experiment(Settings):
     """Everything that decides a result.
 
     keypoint_schema: a schema's name, or a list of points such as the columns of a CSV file have.
-    augmentation_magnitudes: members take these in turn, and so many times the ranges of the augmentation;
-    members that are trained alike err alike, and average to less.
+    augmentation_magnitudes: factors on the ranges of the augmentation, which members take in turn: members
+    that are trained alike err alike, and gain less by being averaged.
     dropped_labels: a CSV with the columns row and keypoint, such as a run's far_labels.csv; what it names
     trains nobody. It is read once, when a run begins.
     """

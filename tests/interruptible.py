@@ -4,8 +4,11 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from command_line import command, fkd
+
+Found = TypeVar("Found")
 
 PATIENCE_S = 240
 _SETTINGS = ("training.max_epochs=80", "training.checkpoint_seconds=0.2", "resources.cpus=1")
@@ -24,9 +27,10 @@ def start(faces_folder: Path, log: Path, *options: object) -> subprocess.Popen[b
         return subprocess.Popen(arguments, stdout=output, stderr=output)
 
 
-def wait_until(happened: Callable[[], object], otherwise: str) -> None:
-    """Until something has happened; fails, saying what happened otherwise, after PATIENCE_S."""
+def wait_until(happened: Callable[[], Found], otherwise: str) -> Found:
+    """What has happened, as soon as it is something; fails, saying what happened otherwise, after PATIENCE_S."""
     until_s = time.monotonic() + PATIENCE_S
-    while not happened():
+    while not (found := happened()):
         assert time.monotonic() < until_s, otherwise
         time.sleep(0.02)
+    return found

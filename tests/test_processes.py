@@ -20,15 +20,12 @@ def test_cores_are_divided_and_gpus_taken_in_turn():
 
 def _training_process(run: Path) -> int:
     """A process that holds a member which has saved, as soon as there is one."""
-    pids: list[int] = []
 
-    def found() -> list[int]:
+    def holders() -> list[int]:
         locks = [(state.parent / "lock.txt").read_text().split() for state in run.glob("*/*/state.npz")]
-        pids[:] = [int(lock[1]) for lock in locks if lock]
-        return pids
+        return [int(lock[1]) for lock in locks if lock]
 
-    wait_until(found, "no member was saved")
-    return pids[0]
+    return wait_until(holders, "no member was saved")[0]
 
 
 def test_a_process_that_is_killed_leaves_its_member_to_the_others(
