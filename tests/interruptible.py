@@ -28,7 +28,7 @@ def start(faces_folder: Path, log: Path, *options: object) -> subprocess.Popen[b
 
 
 def wait_until(happened: Callable[[], Found], otherwise: str) -> Found:
-    """What has happened, as soon as it is something; fails, saying what happened otherwise, after PATIENCE_S."""
+    """What has happened, as soon as it is something; fails after PATIENCE_S."""
     until_s = time.monotonic() + PATIENCE_S
     while not (found := happened()):
         assert time.monotonic() < until_s, otherwise
