@@ -24,13 +24,10 @@ EXPERIMENT = "champion"
 Lines = Callable[[Run, Experiment, str, Faces], list[dict[str, object]]]
 
 
-def validation_truth(
-    run: Run, experiment: Experiment, specialist: str, faces: Faces
-) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.bool_]]:
-    """Labels of a specialist's points on its validation rows, and which rows have every label."""
+def completely_labelled(run: Run, specialist: str, faces: Faces) -> npt.NDArray[np.bool_]:
+    """Which validation rows of a specialist have every label."""
     keypoints_px = faces.keypoints[read_split(run, specialist).validation]
-    complete = labelled_points(keypoints_px) == keypoints_px.shape[1]
-    return keypoints_px[:, experiment.point_indices(specialist)], complete
+    return labelled_points(keypoints_px) == keypoints_px.shape[1]
 
 
 def table_of_champion(file: Path, data_folder: Path, lines: Lines) -> pd.DataFrame:

@@ -9,12 +9,12 @@ import pandas as pd
 from scipy.optimize import nnls
 from scipy.stats import trim_mean
 
-from bench.champion_run import table_of_champion, validation_truth
+from bench.champion_run import completely_labelled, table_of_champion
 from bench.conditions import RESULTS
 from fkd.data.faces import Faces
 from fkd.ensemble import Combine, Fit, average_predictions, fitted_by_halves, rmse_px, select_members
 from fkd.experiment import Experiment, Selection
-from fkd.specialists import finished_members, read_split, validation_predictions
+from fkd.specialists import finished_members, read_split, validation_predictions, validation_truth
 from fkd.store import Run
 
 TABLE = RESULTS / "combining.csv"
@@ -30,7 +30,8 @@ def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _lines(run: Run, experiment: Experiment, specialist: str, training: Faces) -> list[dict[str, object]]:
-    truth_px, complete = validation_truth(run, experiment, specialist, training)
+    truth_px = validation_truth(run, experiment, specialist, training)
+    complete = completely_labelled(run, specialist, training)
     parts = {"all faces": np.ones_like(complete), "all points labelled": complete, "fewer": ~complete}
     return [
         {"way": way, **{name: round(rmse_px(combined_px[of], truth_px[of]), 3) for name, of in parts.items()}}

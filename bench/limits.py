@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.champion_run import EXPERIMENT, table_of_champion, validation_truth
+from bench.champion_run import EXPERIMENT, completely_labelled, table_of_champion
 from bench.conditions import RESULTS
 from fkd.data.faces import Faces
 from fkd.ensemble import rmse_px
 from fkd.experiment import Experiment
-from fkd.specialists import finished_members, read_split, validation_predictions
+from fkd.specialists import finished_members, read_split, validation_predictions, validation_truth
 from fkd.store import Run
 
 PARTS, POINTS = RESULTS / "limits-parts.csv", RESULTS / "limits-points.csv"
@@ -125,6 +125,7 @@ def _validation(
 ) -> tuple[Pixels, Pixels, npt.NDArray[np.int64], dict[str, npt.NDArray[np.bool_]]]:
     """Members' predictions of the validation rows, these rows' truth and groups, and rows by kind."""
     split, members = read_split(run, specialist), finished_members(run, experiment, specialist)[0]
-    truth_px, complete = validation_truth(run, experiment, specialist, faces)
+    truth_px = validation_truth(run, experiment, specialist, faces)
+    complete = completely_labelled(run, specialist, faces)
     predictions_px = validation_predictions(run, experiment, specialist, members, faces)
     return predictions_px, truth_px, split.validation_groups, {"all points": complete, "fewer": ~complete}

@@ -19,7 +19,7 @@ from fkd.data.source import load_data
 from fkd.ensemble import rmse_px
 from fkd.errors import UserError
 from fkd.experiment import load_experiment
-from fkd.specialists import finished_members, read_split, validation_predictions
+from fkd.specialists import finished_members, validation_predictions, validation_truth
 from fkd.store import DEFAULT_STORE, Run, runs_in
 
 matplotlib.use("Agg")
@@ -98,8 +98,7 @@ def _members(data_folder: Path) -> pd.DataFrame:
         if len(members := _finished(run)) < 2:
             continue
         experiment = run.read_experiment()
-        points = experiment.point_indices(SPECIALIST)
-        truth_px = training.keypoints[read_split(run, SPECIALIST).validation][:, points]
+        truth_px = validation_truth(run, experiment, SPECIALIST, training)
         predictions_px = validation_predictions(run, experiment, SPECIALIST, members, training)
         alone_px = [rmse_px(prediction, truth_px) for prediction in predictions_px]
         rows.append(

@@ -9,7 +9,7 @@ import pandas as pd
 from fkd.data.faces import FaceData
 from fkd.experiment import load_experiment
 from fkd.provenance import provenance
-from fkd.specialists import make_splits
+from fkd.specialists import make_splits, validation_truth
 from fkd.store import MemberFolder, Run, open_run, sha256
 
 EPOCHS = 300
@@ -22,13 +22,12 @@ def write_run(store: Path, faces: FaceData, members: int = 100) -> Run:
     experiment = load_experiment("ensemble", run_settings(members))
     run = Run(store / f"{experiment.name}-{faces.name}")
     open_run(run, experiment, provenance(faces))
-    splits = make_splits(run, experiment, faces)
+    make_splits(run, experiment, faces)
     rng = np.random.default_rng(0)
     for specialist, settings in experiment.specialists.items():
-        points = experiment.point_indices(specialist)
-        truth_px = faces.training.keypoints[splits[specialist].validation][:, points]
+        truth_px = validation_truth(run, experiment, specialist, faces.training)
         weights = store / f"{specialist}.weights.h5"
-        build_model(experiment.network, len(points), (0,)).save_weights(weights)
+        build_model(experiment.network, truth_px.shape[1], (0,)).save_weights(weights)
         for index in range(settings.members):
             folder = run.member(specialist, index)
             folder.path.mkdir(parents=True)

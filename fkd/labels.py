@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fkd.data.faces import FaceData
 from fkd.ensemble import SelectionReport
 from fkd.experiment import Experiment
-from fkd.specialists import read_split, validation_predictions
+from fkd.specialists import read_split, validation_predictions, validation_truth
 from fkd.store import Run, atomic_write_bytes
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def list_far_labels(
             run, experiment, report.specialist, report.chosen, faces.training
         )
         average_px = predictions_px.mean(axis=0, dtype=np.float64)
-        truth_px = faces.training.keypoints[split.validation][:, points]
+        truth_px = validation_truth(run, experiment, report.specialist, faces.training)
         table = far_labels(average_px, truth_px)
         places = table["row"].to_numpy(), table.pop("point").to_numpy()
         table.insert(1, "keypoint", np.array(faces.point_names)[points[places[1]]])

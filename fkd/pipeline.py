@@ -37,6 +37,7 @@ from fkd.specialists import (
     read_split,
     submission_offsets_px,
     validation_predictions,
+    validation_truth,
 )
 from fkd.spot import watch_ec2
 from fkd.status import run_status
@@ -378,13 +379,10 @@ def _select_members(
         console.print(line)
     if not members:
         raise UserError(f"{run.path}: no finished member of {specialist}; go on with fkd train")
-    split = read_split(run, specialist)
-    points = experiment.point_indices(specialist)
-    truth = faces.training.keypoints[split.validation][:, points]
+    truth = validation_truth(run, experiment, specialist, faces.training)
     predictions = validation_predictions(run, experiment, specialist, members, faces.training)
-    return selection_report(
-        predictions, truth, split.validation_groups, experiment.selection, specialist, members
-    )
+    groups = read_split(run, specialist).validation_groups
+    return selection_report(predictions, truth, groups, experiment.selection, specialist, members)
 
 
 def _bring_together(run: Run, experiment: Experiment, remote: "RemoteStore | None") -> None:

@@ -94,6 +94,17 @@ def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple
     return finished, left_out
 
 
+def validation_truth(
+    run: Run, experiment: Experiment, specialist: str, training: Faces
+) -> npt.NDArray[np.float32]:
+    """A specialist's labels of its validation rows, shape (rows, points, 2) in pixels, NaN for none.
+
+    training: all training faces.
+    """
+    rows = read_split(run, specialist).validation
+    return training.keypoints[rows][:, experiment.point_indices(specialist)]
+
+
 def validation_predictions(
     run: Run, experiment: Experiment, specialist: str, members: Sequence[int], training: Faces
 ) -> npt.NDArray[np.float32]:
@@ -107,9 +118,9 @@ def validation_predictions(
     if not experiment.prediction.label_offsets or not members:
         return predictions
     split = read_split(run, specialist)
-    keypoints = training.keypoints[split.validation]
-    truth = keypoints[:, experiment.point_indices(specialist)]
-    return with_offsets(predictions, truth, labelled_points(keypoints), split.validation_groups)
+    truth = validation_truth(run, experiment, specialist, training)
+    labelled = labelled_points(training.keypoints[split.validation])
+    return with_offsets(predictions, truth, labelled, split.validation_groups)
 
 
 def submission_offsets_px(
@@ -122,10 +133,10 @@ def submission_offsets_px(
     asked = asked_points(data.lookup, data.test.ids, experiment.schema_points)
     offsets = {}
     for specialist, members in chosen.items():
-        keypoints = data.training.keypoints[read_split(run, specialist).validation]
-        truth = keypoints[:, experiment.point_indices(specialist)]
+        truth = validation_truth(run, experiment, specialist, data.training)
+        labelled = labelled_points(data.training.keypoints[read_split(run, specialist).validation])
         average = _predictions_read(run, experiment, specialist, members).mean(axis=0)
-        offsets[specialist] = offsets_px(average, truth, labelled_points(keypoints), asked)
+        offsets[specialist] = offsets_px(average, truth, labelled, asked)
     return join_specialists(experiment, offsets)
 
 

@@ -13,7 +13,7 @@ from fkd.ensemble import Estimate, MemberScore, SelectionReport, average_predict
 from fkd.errors import UserError
 from fkd.experiment import Experiment, Specialist
 from fkd.keypoints import Schema
-from fkd.specialists import Split, finished_members, read_split, validation_predictions
+from fkd.specialists import Split, finished_members, read_split, validation_predictions, validation_truth
 from fkd.status import MemberState, run_status
 from fkd.store import Run, member_name
 from fkd.submission import read_submission
@@ -129,8 +129,7 @@ def _read_specialist(
     remarks: list[str],
 ) -> SpecialistRecord:
     settings, split = experiment.specialists[name], read_split(run, name)
-    points = experiment.schema_points.indices(settings.keypoints)
-    truth_px = faces.training.keypoints[split.validation][:, points]
+    truth_px = validation_truth(run, experiment, name, faces.training)
     finished, _ = finished_members(run, experiment, name)
     predictions_px = validation_predictions(run, experiment, name, finished, faces.training)
     predictions_px = predictions_px.reshape(len(finished), *truth_px.shape)
@@ -150,7 +149,14 @@ def _read_specialist(
         selection = None
         remarks.append(f"{name}: no members are chosen, as {error}")
     return SpecialistRecord(
-        name, points, members, split, truth_px, tuple(usable), predictions_px[finite], selection
+        name,
+        experiment.point_indices(name),
+        members,
+        split,
+        truth_px,
+        tuple(usable),
+        predictions_px[finite],
+        selection,
     )
 
 
