@@ -162,9 +162,8 @@ def _measure(
 ) -> dict[Measure, float]:
     """All measures of a system on these rows of the training faces, over all points that it predicts."""
     predictions, truth = [], []
-    for specialist, settings in experiment.specialists.items():
-        points = experiment.schema_points.indices(settings.keypoints)
-        truth.append(faces.training.keypoints[rows][:, points])
+    for specialist in experiment.specialists:
+        truth.append(faces.training.keypoints[rows][:, experiment.point_indices(specialist)])
         predictions.append(_predict(row, experiment, run, specialist, faces, rows, truth[-1]))
     predicted_px, truth_px = np.concatenate(predictions, axis=1), np.concatenate(truth, axis=1)
     errors_px = np.abs(predicted_px - truth_px)
