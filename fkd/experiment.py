@@ -46,6 +46,17 @@ class Specialist(Settings):
     members: int = Field(ge=1)
 
 
+class Variant(Settings):
+    """What a member does otherwise than the experiment says.
+
+    augmentation_magnitude: factor on the ranges of the augmentation. map_divergence: in place of that of the
+    training.
+    """
+
+    augmentation_magnitude: Magnitude = 1.0
+    map_divergence: float | None = Field(None, ge=0)
+
+
 class Selection(Settings):
     """Which members make the prediction; `top`, `within_percent` and `indices` belong to their policies."""
 
@@ -77,8 +88,8 @@ class Experiment(Settings):
     """Everything that decides a result.
 
     keypoint_schema: a schema's name, or a list of points such as the columns of a CSV file have.
-    augmentation_magnitudes: factors on the ranges of the augmentation, which members take in turn: members
-    that are trained alike err alike, and gain less by being averaged.
+    variants: members take these in turn: those that are trained alike err alike, and gain less by being
+    averaged.
     dropped_labels: a CSV with the columns row and keypoint, such as a run's far_labels.csv; what it names
     trains nobody. It is read once, when a run begins.
     """
@@ -91,7 +102,7 @@ class Experiment(Settings):
     network: Network
     training: Training = Training()
     augmentation: Augmentation = Augmentation()
-    augmentation_magnitudes: tuple[Magnitude, ...] = Field((1.0,), min_length=1)
+    variants: tuple[Variant, ...] = Field((Variant(),), min_length=1)
     specialists: dict[str, Specialist] = Field(min_length=1)
     selection: Selection = Selection()
     prediction: Prediction = Prediction()
@@ -139,19 +150,20 @@ class Experiment(Settings):
     @model_validator(mode="after")
     def _loss_fits_the_output(self) -> "Experiment":
         draws_maps = isinstance(self.network, MapNetwork)
-        if not draws_maps and (self.training.loss == "kl_divergence" or self.training.map_divergence):
+        of_maps = self.training.map_divergence or any(variant.map_divergence for variant in self.variants)
+        if not draws_maps and (self.training.loss == "kl_divergence" or of_maps):
             raise ValueError(
-                "training.loss: kl_divergence and training.map_divergence are for networks that draw maps "
+                "training.loss: kl_divergence and map_divergence are for networks that draw maps "
                 f"(heatmap, residual); received network.kind: {self.network.kind}"
             )
         return self
 
     @model_validator(mode="after")
     def _members_with_shared_batches_are_alike(self) -> "Experiment":
-        if self.training.shared_batches and len(self.augmentation_magnitudes) > 1:
+        if self.training.shared_batches and len(self.variants) > 1:
             raise ValueError(
-                "augmentation_magnitudes: expected one with training.shared_batches, received "
-                f"{len(self.augmentation_magnitudes)}; members that share batches share their changes"
+                f"variants: expected one with training.shared_batches, received {len(self.variants)}; "
+                "members that share batches share their changes"
             )
         return self
 
@@ -170,11 +182,14 @@ class Experiment(Settings):
         """Seed of a member: a function of the experiment's seed, the specialist's name and the index."""
         return self.seed, zlib.crc32(specialist.encode()), index
 
-    def member_augmentation(self, index: int) -> Augmentation:
-        """The random changes of a member's training images."""
-        return self.augmentation.times(
-            self.augmentation_magnitudes[index % len(self.augmentation_magnitudes)]
-        )
+    def of_member(self, index: int) -> "Experiment":
+        """The experiment as the members of this number are trained: with their variant put in."""
+        variant, training = self.variants[index % len(self.variants)], self.training
+        if variant.map_divergence is not None:
+            training = training.model_copy(update={"map_divergence": variant.map_divergence})
+        augmentation = self.augmentation.times(variant.augmentation_magnitude)
+        as_trained = {"training": training, "augmentation": augmentation, "variants": (Variant(),)}
+        return self.model_copy(update=as_trained)
 
     def point_indices(self, specialist: str) -> npt.NDArray[np.intp]:
         """Indices in the schema of the points that a specialist predicts, shape (points,)."""

@@ -16,6 +16,7 @@ from fkd.locks import lock_holder, member_lock
 from fkd.network_pool import NetworkPool
 from fkd.progress import MemberProgress
 from fkd.remote import RemoteStore, RemoteUnreachableError
+from fkd.settings.training import Training
 from fkd.specialists import Split
 from fkd.store import MemberFolder, Run, damaged_files
 from fkd.train import MemberTask, MemberTraining, Steps
@@ -38,7 +39,7 @@ def train_members(
 ) -> None:
     """Train until every member of the experiment is done, here or by another process or machine.
 
-    faces: all training faces; splits: their rows by specialist. at_once: so many members of a specialist are
+    faces: all training faces; splits: their rows by specialist. at_once: so many members of a kind are
     trained in one step; they do not depend on it. only: (specialist, index) of members that are wanted, none
     for all.
     Raises InterruptedTrainingError when a stop is asked for, and what MemberTraining raises.
@@ -47,8 +48,8 @@ def train_members(
     splits = {name: split for name, split in splits.items() if name in dict(members)}
     waiting = _tasks(experiment, faces, splits, members)
     pools = {
-        name: NetworkPool(experiment, name, images_per_epoch=len(split.training))
-        for name, split in splits.items()
+        kind: NetworkPool(task.experiment, task.specialist, len(task.batches.images))
+        for kind, task in {task.kind: task for task in waiting}.items()
     }
 
     def train_here(task: MemberTask, held_elsewhere: list[MemberTask]) -> Steps:
@@ -62,7 +63,7 @@ def train_members(
                 training = MemberTraining(
                     task,
                     folder,
-                    pools[task.specialist],
+                    pools[task.kind],
                     progress,
                     why_stop=lambda: stop.reason or ("taken over" if lost.is_set() else None),
                     on_saved=remote.push if remote else lambda folder: None,
@@ -78,7 +79,7 @@ def train_members(
     while waiting:
         held_elsewhere: list[MemberTask] = []
         for group in _groups(waiting, at_once):
-            train_together(pools[group[0].specialist], [train_here(task, held_elsewhere) for task in group])
+            train_together(pools[group[0].kind], [train_here(task, held_elsewhere) for task in group])
         if held_elsewhere == waiting:
             holders = (f"{task.name} by {_holder(run, task, remote)}" for task in waiting)
             progress.say_once(f"Waiting for members that others train: {', '.join(holders)}")
@@ -87,7 +88,7 @@ def train_members(
 
 
 def train_together(pool: NetworkPool, members: Iterable[Steps]) -> None:
-    """Train members of one specialist to their ends; a step trains all that are not there yet.
+    """Train members of one kind to their ends; a step trains all that are not there yet.
 
     Raises what they raise; InterruptedTrainingError only after all have saved.
     """
@@ -121,18 +122,19 @@ def _tasks(
     batches = {name: member_batches(experiment, name, s.training_faces(faces)) for name, s in splits.items()}
     validation = {name: faces.take(split.validation) for name, split in splits.items()}
     return [
-        MemberTask(experiment, name, index, batches[name][index], validation[name]) for name, index in members
+        MemberTask(experiment.of_member(index), name, index, batches[name][index], validation[name])
+        for name, index in members
     ]
 
 
 def _groups(tasks: Sequence[MemberTask], size: int) -> Iterator[list[MemberTask]]:
-    """Tasks of one specialist, so many at a time, in their order; fewer where no more are left."""
-    gathered: dict[str, list[MemberTask]] = {}
+    """Tasks of one kind, so many at a time, in their order; fewer where no more are left."""
+    gathered: dict[tuple[str, Training], list[MemberTask]] = {}
     for task in tasks:
-        group = gathered.setdefault(task.specialist, [])
+        group = gathered.setdefault(task.kind, [])
         group.append(task)
         if len(group) == size:
-            yield gathered.pop(task.specialist)
+            yield gathered.pop(task.kind)
     yield from gathered.values()
 
 

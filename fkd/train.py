@@ -51,7 +51,10 @@ Steps = Generator[tuple[keras.Model, Batch], Metrics, None]
 
 @dataclass(frozen=True)
 class MemberTask:
-    """What one member learns from; `validation` holds the specialist's rows that judge it."""
+    """What one member learns from.
+
+    experiment: as this member is trained. validation: the specialist's rows that judge it.
+    """
 
     experiment: Experiment
     specialist: str
@@ -63,6 +66,11 @@ class MemberTask:
     def name(self) -> str:
         """`<specialist>/<index>`, as in the store."""
         return member_name(self.specialist, self.index)
+
+    @property
+    def kind(self) -> tuple[str, Training]:
+        """What is the same for members that can be trained in the same networks."""
+        return self.specialist, self.experiment.training
 
     @property
     def seed(self) -> tuple[int, ...]:

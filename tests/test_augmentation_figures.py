@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fkd.data.faces import FaceData, Faces
-from fkd.experiment import Experiment, load_experiment
+from fkd.experiment import Experiment, Variant, load_experiment
 from fkd.keypoints import KAGGLE15
 from fkd.report.augmentation_figures import (
     augmentation_section,
@@ -63,7 +63,7 @@ def test_first_complete_face_or_the_best(experiment: Experiment) -> None:
     assert augmentation_section(DATA, experiment).text == (
         "Training face 1 under the random changes of the experiment tiny."
     )
-    in_turn = experiment.model_copy(update={"augmentation_magnitudes": (1.0, 0.4)})
+    in_turn = experiment.model_copy(update={"variants": (Variant(), Variant(augmentation_magnitude=0.4))})
     assert augmentation_section(DATA, in_turn).text.endswith("take these ranges times 1, 0.4 in turn.")
 
 

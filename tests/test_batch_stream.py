@@ -50,8 +50,8 @@ def test_every_member_has_its_own_batches_or_all_those_of_the_first(tiny_experim
         assert _same(shared(0, 0), first(0, 0))
 
 
-def test_members_take_the_magnitudes_in_turn(tiny_experiment: Path, faces: Faces):
-    settings = ["augmentation_magnitudes=[1, 0.5]", "specialists.four.members=3"]
+def test_members_take_the_variants_in_turn(tiny_experiment: Path, faces: Faces):
+    settings = ["variants=[{}, {augmentation_magnitude: 0.5}]", "specialists.four.members=3"]
     first, second, third = member_batches(load_experiment(str(tiny_experiment), settings), "four", faces)
     for batches, degrees in ((first, 10), (second, 5), (third, 10)):
         assert batches.augmentation.rotation.max_degrees == degrees

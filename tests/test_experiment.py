@@ -60,8 +60,9 @@ def test_settings_are_put_over_the_file():
             "expected at most 4, as a validation_fraction of 0.2",
         ),
         ("augmentation.elastic.amplitude_px=9", "folds over itself"),
-        ("augmentation_magnitudes=[]", "augmentation_magnitudes: "),
-        ("augmentation_magnitudes=[1, 2]", "Input should be less than or equal to 1; received 2"),
+        ("variants=[]", "variants: "),
+        ("variants=[{augmentation_magnitude: 2}]", "Input should be less than or equal to 1; received 2"),
+        ("variants=[{map_divergence: 0.1}]", "are for networks that draw maps"),
         ("seed=[1", "expected a YAML value"),
     ],
 )
@@ -174,7 +175,7 @@ def test_twins_among_a_specialists_points(tiny_experiment: Path):
 
 
 def test_members_with_shared_batches_share_their_changes(tiny_experiment: Path):
-    settings = ["training.shared_batches=true", "augmentation_magnitudes=[1, 0.5]"]
+    settings = ["training.shared_batches=true", "variants=[{}, {augmentation_magnitude: 0.5}]"]
     with pytest.raises(UserError, match=r"expected one with training.shared_batches, received 2"):
         load_experiment(str(tiny_experiment), settings)
 

@@ -32,6 +32,7 @@ class FakeTraining:
     """Finishes a member at once, or does what `act` does instead."""
 
     trained: list[str]
+    pools: list[NetworkPool]
     act: Callable[["FakeTraining"], None]
 
     def __init__(
@@ -42,13 +43,14 @@ class FakeTraining:
         progress: Progress,
         **keywords: object,
     ) -> None:
-        self.task, self.folder, self.keywords = task, folder, keywords
+        self.task, self.folder, self.pool, self.keywords = task, folder, pool, keywords
 
     def finish(self) -> None:
         self.folder.done.write_text(json.dumps({"files": {}}))
 
     def steps(self) -> Steps:
         self.trained.append(self.task.name)
+        self.pools.append(self.pool)
         type(self).act(self)
         yield from ()
 
@@ -109,7 +111,7 @@ class Setting:
 
 @pytest.fixture
 def setting(tmp_path: Path, tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch):
-    FakeTraining.trained, FakeTraining.act = [], FakeTraining.finish
+    FakeTraining.trained, FakeTraining.pools, FakeTraining.act = [], [], FakeTraining.finish
     monkeypatch.setattr(fkd.members, "MemberTraining", FakeTraining)
     monkeypatch.setattr(fkd.members, "_LOOK_AGAIN_S", 0.05)
     setting = Setting(tmp_path, load_experiment(str(tiny_experiment)))
@@ -127,6 +129,20 @@ def test_every_member_is_trained_once_in_rounds(setting: Setting):
 def test_members_trained_at_once_are_of_one_specialist(setting: Setting):
     setting.train(at_once=2)
     assert FakeTraining.trained == ["four/00", "four/01", "eleven/00"]
+
+
+def test_members_that_are_trained_alike_but_for_their_batches_share_networks(
+    setting: Setting, tiny_experiment: Path
+):
+    settings = [
+        "network={kind: residual, filters: [2, 3], output_level: 0}",
+        "specialists={four: {keypoints: four, members: 4}}",
+        "variants=[{}, {augmentation_magnitude: 0.5}, {map_divergence: 0.1}]",
+    ]
+    setting.experiment = load_experiment(str(tiny_experiment), settings)
+    setting.train()
+    first, second, third, fourth = FakeTraining.pools
+    assert first is second is fourth is not third
 
 
 def test_a_step_trains_all_that_are_not_at_their_end_and_an_interruption_waits_for_all():

@@ -27,8 +27,8 @@ def augmentation_section(faces: FaceData, experiment: Experiment) -> Section:
     row = best_labelled_row(faces.training)
     face, schema = faces.training.take(np.array([row])), experiment.schema_points
     text = f"Training face {row:,} under the random changes of the experiment {experiment.name}."
-    if len(experiment.augmentation_magnitudes) > 1:
-        turns = ", ".join(f"{magnitude:g}" for magnitude in experiment.augmentation_magnitudes)
+    if len(experiment.variants) > 1:
+        turns = ", ".join(f"{variant.augmentation_magnitude:g}" for variant in experiment.variants)
         text += f" Members take these ranges times {turns} in turn."
     figures = [_each_alone(face, experiment, schema), _as_trained(face, experiment, schema)]
     return Section(title, text, figures)
