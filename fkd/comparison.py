@@ -86,16 +86,28 @@ class Comparison(Settings):
     tables: tuple[Table, ...]
 
 
-def load_comparison(path: Path) -> Comparison:
-    """Read a comparison file; raises UserError, naming the file and the setting, where it is wrong."""
-    return validated(Comparison, read_settings(path), str(path))
+def load_comparison(path: Path, only: Sequence[str] = ()) -> Comparison:
+    """Read a comparison file of which the experiments `only` are wanted.
+
+    Raises UserError, naming the file and the setting, where it is wrong, and where it lacks one of `only`.
+    """
+    comparison = validated(Comparison, read_settings(path), str(path))
+    names = {row.experiment for table in comparison.tables for row in table.rows}
+    if missing := sorted(set(only) - names):
+        raise UserError(
+            f"{path}: expected experiments among its rows, received {', '.join(missing)}; "
+            f"it has {', '.join(sorted(names))}"
+        )
+    return comparison
 
 
-def compare_table(table: Table, runs: Mapping[Row, tuple[Experiment, Run]], faces: FaceData) -> pd.DataFrame:
+def compare_table(
+    table: Table, runs: Mapping[Row, tuple[Experiment, Run]], faces: FaceData, command: str
+) -> pd.DataFrame:
     """A table's figures, one line a row in its order; empty cells where the run is not finished.
 
-    All are scored on the rows that validate in every finished run: nobody trained on them. Raises UserError
-    where there are none.
+    All are scored on the rows that validate in every finished run: nobody trained on them. command: what
+    trains an experiment whose name follows it. Raises UserError where no row validates in all.
     """
     finished = {row: run for row, run in runs.items() if _is_finished(*run)}
     rows = _common_validation_rows(table.title, list(finished.values()))
@@ -109,7 +121,7 @@ def compare_table(table: Table, runs: Mapping[Row, tuple[Experiment, Run]], face
             found = measures[row] | {"behind_first_px": measures[row]["rmse_px"] - first_px}
             line |= {_HEADINGS[name]: found[name] for name in table.measures}
         words = {"published": row.published, "remark": row.remark}
-        lines.append(line | words | {"command": f"fkd compare --train {row.experiment}"})
+        lines.append(line | words | {"command": f"{command} {row.experiment}"})
     remark = "remark" if any(row.remark for row in table.rows) else "published"
     columns = ["system", *_COSTS, *(_HEADINGS[name] for name in table.measures), remark, "command"]
     return pd.DataFrame(lines, columns=columns)

@@ -305,7 +305,9 @@ def compare(
 
     from fkd.comparison import compare_table, load_comparison
 
-    comparison = load_comparison(file)
+    comparison = load_comparison(file, only)
+    if only and not stop:
+        raise UserError(f"{', '.join(only)}: experiments are named to be trained; add --train")
     tables = {}
     for table in comparison.tables:
         settings = {row: (*comparison.budget, *row.settings) for row in table.rows}
@@ -317,8 +319,8 @@ def compare(
                 except UserError as error:
                     console.print(f"{request.experiment}: {error}; its rows stay empty")
         runs = {row: request.resolve() for row, request in requests.items()}
-        schema = runs[table.rows[0]][0].schema_points
-        tables[table.title] = compare_table(table, runs, load_data(table.data, console.print, schema))
+        faces = load_data(table.data, console.print, runs[table.rows[0]][0].schema_points)
+        tables[table.title] = compare_table(table, runs, faces, f"fkd compare --train --file {file}")
     part = "".join(f"\n### {title}\n\n{markdown_table(table)}" for title, table in tables.items()) + "\n"
     readme, results = file.with_name("README.md"), file.with_name("results") / f"{file.stem}.csv"
     atomic_write_bytes(readme, replace_part(readme, f"fkd compare --file {file.name}", part).encode())

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from command_line import fkd
 
-from fkd.comparison import Comparison, Row, Table, compare_table, load_comparison
+from fkd.comparison import Row, Table, compare_table, load_comparison
 from fkd.data.faces import FaceData, Faces
 from fkd.errors import UserError
 from fkd.experiment import Experiment, load_experiment
@@ -18,6 +18,7 @@ from fkd.store import Run, open_run, sha256
 ROWS = 6
 TRUTH_PX = np.random.default_rng(0).uniform(20, 80, (ROWS, 15, 2)).astype(np.float32)
 NETWORK = "network: {input_normalisation: none, convolutions: [{filters: 2, kernel: 3, pool: 8}]}"
+COMMAND = "fkd compare --train"
 CONVOLUTION = (3 * 3 + 1) * 2
 
 
@@ -81,7 +82,7 @@ def test_systems_are_scored_on_the_rows_that_validate_in_all_of_them(tmp_path: P
         measures=("rmse_px", "behind_first_px", "mae_px", "mae_sum", "loss", "validation_loss"),
         rows=tuple(runs),
     )
-    lines = compare_table(table, runs, data)
+    lines = compare_table(table, runs, data, COMMAND)
     assert lines["validation RMSE px"].tolist() == pytest.approx(
         [3, math.sqrt((4 * 1 + 11 * 4) / 15)], rel=1e-5
     )
@@ -105,7 +106,9 @@ def test_members_are_chosen_or_averaged(tmp_path: Path, data: FaceData):
     for index, error_px in enumerate((1.0, -2.0)):
         _finish(run, "all", index, [1, 2, 3, 4], "all", error_px)
     rows = [_row(members=members) for members in ("best", "all", "chosen")]
-    lines = compare_table(Table(title="t", data="d", rows=rows), dict.fromkeys(rows, (experiment, run)), data)
+    lines = compare_table(
+        Table(title="t", data="d", rows=rows), dict.fromkeys(rows, (experiment, run)), data, COMMAND
+    )
     # +1 alone; the mean of +1 and -2; two of +1 and one of -2.
     assert lines["validation RMSE px"].tolist() == pytest.approx([1, 0.5, 0], abs=1e-5)
 
@@ -118,7 +121,7 @@ def test_members_alone_and_what_they_took(tmp_path: Path, data: FaceData):
     table = Table(
         title="t", data="d", measures=["alone_rmse_px", "alone_spread_px", "minutes"], rows=[_row()]
     )
-    lines = compare_table(table, {table.rows[0]: (experiment, run)}, data)
+    lines = compare_table(table, {table.rows[0]: (experiment, run)}, data, COMMAND)
     assert lines["of a member alone"][0] == pytest.approx(1.5)
     assert lines["standard deviation over members"][0] == pytest.approx(0.5 * 2**0.5)
     assert lines["minutes a member"][0] == pytest.approx(2 / 60)  # two epochs of the faster one's second
@@ -129,7 +132,7 @@ def test_a_remark_takes_the_place_of_published_figures(tmp_path: Path, data: Fac
     run = _open(tmp_path / "run", experiment)
     _finish(run, "all", 0, [1, 2], "all", 3.0)
     rows = {_row(): (experiment, run), _row(remark="kept"): (experiment, run)}
-    lines = compare_table(Table(title="t", data="d", rows=tuple(rows)), rows, data)
+    lines = compare_table(Table(title="t", data="d", rows=tuple(rows)), rows, data, COMMAND)
     assert lines["remark"].tolist() == ["", "kept"]
     assert "published" not in lines
 
@@ -139,7 +142,7 @@ def test_a_run_that_is_not_finished_leaves_its_row_empty(tmp_path: Path, data: F
     a, b = (_open(tmp_path / name, experiment) for name in "ab")
     runs = {_row(): (experiment, a), _row(published="x"): (experiment, b)}
     _finish(a, "all", 0, [1, 2], "all", 3.0)
-    lines = compare_table(Table(title="t", data="d", rows=tuple(runs)), runs, data)
+    lines = compare_table(Table(title="t", data="d", rows=tuple(runs)), runs, data, COMMAND)
     assert lines["validation RMSE px"].isna().tolist() == [False, True]
 
 
@@ -150,7 +153,7 @@ def test_a_run_of_another_budget_leaves_its_row_empty(tmp_path: Path, data: Face
     shorter = load_experiment(str(tmp_path / "whole.yaml"), ["training.max_images=5"])
     table = Table(title="t", data="d", rows=(_row(),))
     for asked_for, empty in ((experiment, False), (shorter, True)):
-        lines = compare_table(table, {_row(): (asked_for, run)}, data)
+        lines = compare_table(table, {_row(): (asked_for, run)}, data, COMMAND)
         assert lines["validation RMSE px"].isna().tolist() == [empty]
 
 
@@ -161,7 +164,7 @@ def test_runs_without_a_common_row_are_refused(tmp_path: Path, data: FaceData):
     for (_, run), rows in zip(runs.values(), ([1, 2], [3, 4]), strict=True):
         _finish(run, "all", 0, rows, "all", 3.0)
     with pytest.raises(UserError, match="t: expected faces that validate in all of its runs"):
-        compare_table(Table(title="t", data="d", rows=tuple(runs)), runs, data)
+        compare_table(Table(title="t", data="d", rows=tuple(runs)), runs, data, COMMAND)
 
 
 @pytest.mark.parametrize("name", ["comparison", "ablation"])
@@ -185,7 +188,10 @@ def test_a_wrong_comparison_is_one_clear_line(tmp_path: Path):
         load_comparison(file)
     with pytest.raises(UserError, match=r"nought\.yaml: expected a YAML file, found none"):
         load_comparison(tmp_path / "nought.yaml")
-    assert Comparison(tables=()).budget == ()
+    file.write_text("tables: [{title: t, data: d, rows: [{system: s, experiment: e}]}]")
+    with pytest.raises(UserError, match=r"received f; it has e$"):
+        load_comparison(file, ["e", "f"])
+    assert load_comparison(file, ["e"]).budget == ()
 
 
 COMPARISON = """
@@ -207,6 +213,7 @@ def test_from_nothing_to_a_table(tiny_experiment: Path, faces_folder: Path):
     marks = [f"<!-- {end}: written by fkd compare --file comparison.yaml -->" for end in ("begin", "end")]
     Path("README.md").write_text("\n".join(["before", *marks, "after", ""]))
     assert "| another | not run |" in fkd("compare", "--file", file)
+    assert "add --train" in fkd("compare", "--file", file, tiny_experiment, status=1)
     trained = fkd("compare", "--file", file, "--train", tiny_experiment)
     assert "tiny-faces: training 3 of 3 members" in trained
     assert "other-faces: training 3 of 3 members" in trained
@@ -218,4 +225,5 @@ def test_from_nothing_to_a_table(tiny_experiment: Path, faces_folder: Path):
     assert "not run" not in text
     results = pd.read_csv("results/comparison.csv")
     assert (results["validation RMSE px"] > 0).all()
+    assert (results["command"] == f"fkd compare --train --file comparison.yaml {tiny_experiment}").all()
     assert results["images seen by each"].tolist() == [16, 16, 16]
