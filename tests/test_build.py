@@ -136,7 +136,7 @@ def test_the_metric_is_the_mean_over_labelled_coordinates_only():
     assert float(build_metric(CNN)(truth, outputs)) == pytest.approx((1 + 4 + 16) / 3)
 
 
-@pytest.mark.parametrize("loss", ["mean_squared_error", "mean_absolute_error", "huber"])
+@pytest.mark.parametrize("loss", ["mean_squared_error", "mean_absolute_error", "huber", "wing"])
 def test_a_missing_label_adds_no_loss_and_no_gradient(loss: str):
     outputs = keras.Variable(np.array([[0.3, 9.0]], np.float32))
     complete, masked = (np.array([[0, missing]], np.float32) for missing in (9.0, np.nan))
@@ -151,6 +151,13 @@ def test_hubers_loss_by_hand():
     value = build_loss(training, CNN)(np.zeros((1, 2), np.float32), np.array([[0.25, 2]], np.float32))
     # Half the square up to 0.5; from there on half of the distance beyond 0.25.
     assert float(keras.ops.mean(value)) == pytest.approx((0.25**2 / 2 + 0.5 * (2 - 0.25)) / 2)
+
+
+def test_the_wing_loss_by_hand():
+    training = Training(loss="wing", wing_width_px=48, wing_curvature_px=48 / 2)
+    value = build_loss(training, CNN)(np.zeros((1, 2), np.float32), np.array([[0.5, 3]], np.float32))
+    # The logarithm of 1 + 2 * error up to 1, ln 3; from there on the distance is added.
+    assert float(keras.ops.mean(value)) == pytest.approx((np.log(2) + np.log(3) + 3 - 1) / 2)
 
 
 def test_the_maps_divergence_is_added_to_a_loss_of_coordinates():

@@ -1,6 +1,7 @@
 """From settings to Keras objects: model, loss, optimiser and schedule, ready to train."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -102,6 +103,12 @@ def _coordinate_loss(training: Training) -> Callable[[Tensor, Tensor], Tensor]:
         return root_mean_squared_error
     if training.loss == "huber":
         return partial(keras.losses.huber, delta=training.huber_delta_px / HALF_WIDTH_PX)
+    if training.loss == "wing":
+        return partial(
+            wing,
+            width=training.wing_width_px / HALF_WIDTH_PX,
+            curvature=training.wing_curvature_px / HALF_WIDTH_PX,
+        )
     return keras.losses.get(training.loss)
 
 
@@ -181,3 +188,10 @@ def build_plateau(
 def root_mean_squared_error(truth: Tensor, outputs: Tensor) -> Tensor:
     """Root of the batch's mean squared error, one number; Keras has it as a metric only."""
     return ops.sqrt(ops.mean(keras.losses.mean_squared_error(truth, outputs)))
+
+
+def wing(truth: Tensor, outputs: Tensor, width: float, curvature: float) -> Tensor:
+    """Wing loss, in which small errors count more (Feng et al. 2018, equation 5), one value a face."""
+    errors = ops.abs(truth - outputs)
+    beyond = errors - width + width * math.log1p(width / curvature)
+    return ops.mean(ops.where(errors < width, width * ops.log1p(errors / curvature), beyond), axis=-1)

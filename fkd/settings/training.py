@@ -8,9 +8,8 @@ from fkd.keypoints import HALF_WIDTH_PX
 from fkd.settings.base import Settings
 
 Loss = Literal[
-    "mean_squared_error", "root_mean_squared_error", "mean_absolute_error", "huber", "kl_divergence"
+    "mean_squared_error", "root_mean_squared_error", "mean_absolute_error", "huber", "wing", "kl_divergence"
 ]
-
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
@@ -69,6 +68,8 @@ class Training(Settings):
     weight_averaging: momentum of the running average of the weights that is validated and kept instead of the
     weights themselves (Polyak and Juditsky 1992); 0 for none.
     huber_delta_px: errors above it count in proportion, those below by their square.
+    wing_width_px, wing_curvature_px: errors above the width count in proportion, those below by a logarithm
+    that is the steeper at 0 the smaller the curvature.
     map_divergence: weight of the maps' Kullback-Leibler divergence from Gaussians, added to a loss of the
     coordinates that are read off them.
     precision: of the training steps, by the name of Keras' dtype policy; weights and predictions are float32.
@@ -80,6 +81,9 @@ class Training(Settings):
 
     loss: Loss = "mean_squared_error"
     huber_delta_px: float = Field(HALF_WIDTH_PX, gt=0)
+    # The paper's 10 and 2 for images of 64 pixels.
+    wing_width_px: float = Field(15.0, gt=0)
+    wing_curvature_px: float = Field(3.0, gt=0)
     map_divergence: float = Field(0.0, ge=0)
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Constant()
