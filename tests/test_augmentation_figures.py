@@ -91,6 +91,13 @@ def test_one_change_needs_no_row_for_all(experiment: Experiment) -> None:
     assert "draws of the one change;" in alone.caption
 
 
+def test_a_variant_that_all_members_take_is_shown(experiment: Experiment) -> None:
+    half = experiment.model_copy(update={"variants": (Variant(augmentation_magnitude=0.5),)})
+    alone, _ = augmentation_section(DATA, half).figures
+    texts = [text.get_text() for text in alone.draw().axes[0].texts]
+    assert "rotation: max 5 degrees; in 50 % of the images" in texts
+
+
 def test_an_experiment_without_changes_says_so(experiment: Experiment) -> None:
     section = augmentation_section(
         DATA, experiment.model_copy(update={"augmentation": only(experiment.augmentation)})

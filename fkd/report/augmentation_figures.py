@@ -30,6 +30,8 @@ def augmentation_section(faces: FaceData, experiment: Experiment) -> Section:
     if len(experiment.variants) > 1:
         turns = ", ".join(f"{variant.augmentation_magnitude:g}" for variant in experiment.variants)
         text += f" Members take these ranges times {turns} in turn."
+    else:
+        experiment = experiment.of_member(0)
     figures = [_each_alone(face, experiment, schema), _as_trained(face, experiment, schema)]
     return Section(title, text, figures)
 

@@ -186,8 +186,8 @@ def _draw_time(members: Sequence[MemberRecord]) -> Drawing:
             (member.history["images"] / member.history["training_seconds"]).median() for member in group
         ]
         mark = _MARKS[number % len(_MARKS)]
-        time.plot(indices, minutes, mark, markersize=4, label=specialist)
-        speed.plot(indices, speeds, mark, markersize=4)
+        time.plot(indices, minutes, mark, markersize=4, clip_on=False, label=specialist)
+        speed.plot(indices, speeds, mark, markersize=4, clip_on=False)
     time.set(ylabel="minutes", ylim=(0, None))
     speed.set(xlabel="member", ylabel="images/s", ylim=(0, None))
     speed.xaxis.set_major_locator(MaxNLocator(10, integer=True))
