@@ -8,15 +8,25 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from drawn_faces import (
+    ALL,
+    GRID_PX,
+    dot_errors,
+    find_dots,
+    flat_images,
+    make_batches,
+    noise_images,
+    one_face,
+    points_of,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fkd.augment import MAX_GREY, PIXELS, Array, Batches, draw_warp, node_weights
+from fkd.augment import MAX_GREY, PIXELS, draw_warp, node_weights
 from fkd.experiment import load_experiment
-from fkd.keypoints import CENTRE_PX, IMAGE_SIZE_PX, KAGGLE15, SCHEMAS, Schema, to_pixels, to_unit
+from fkd.keypoints import CENTRE_PX, IMAGE_SIZE_PX, KAGGLE15, SCHEMAS, Schema, to_unit
 from fkd.settings.augmentation import Augmentation
 
-ALL = KAGGLE15.indices("all")
 LEFT_EYE, RIGHT_EYE, NOSE, MOUTH = KAGGLE15.indices("four")
 
 ENSEMBLE = load_experiment(str(Path(__file__).parents[1] / "experiments" / "ensemble.yaml")).augmentation
@@ -37,84 +47,12 @@ STRONG = Augmentation.model_validate(
 NAMES = tuple(name for name in Augmentation.model_fields if name not in ("noise", "cut_out"))
 GREY = ("contrast", "brightness", "blur")  # they leave every point where it is
 
-GRID_PX = np.stack(np.meshgrid(PIXELS, PIXELS), axis=-1)  # (row, column, xy)
-DOT_SIGMA_PX = 1.2
-DOT_BACKGROUND, DOT_HEIGHT = 60, 120
-
 
 def always(ranges: Augmentation, *names: str) -> Augmentation:
     """The named transforms with probability 1 and the given ranges; no others."""
     return Augmentation(
         **{name: getattr(ranges, name).model_copy(update={"probability": 1.0}) for name in names}
     )
-
-
-def make_batches(
-    images: Array,
-    keypoints: Array | None = None,
-    augmentation: Augmentation | None = None,
-    target_indices: Sequence[int] = ALL,
-    batch_size: int | None = None,
-    seed: Sequence[int] = (0, 0, 0),
-    schema: Schema = KAGGLE15,
-) -> Batches:
-    if keypoints is None:
-        keypoints = np.full((len(images), len(schema.names), 2), np.nan, np.float32)
-    targets, size = np.array(target_indices), batch_size or len(images)
-    return Batches(images, keypoints, augmentation or Augmentation(), schema, targets, size, seed)
-
-
-def flat_images(n: int) -> Array:
-    """Image i is of grey value i throughout, which no transform changes."""
-    return np.full((n, IMAGE_SIZE_PX, IMAGE_SIZE_PX), np.arange(n)[:, None, None], np.uint8)
-
-
-def points_of(targets: Array) -> Array:
-    """Targets as pixels, shape (faces, targets, 2)."""
-    return to_pixels(targets).reshape(len(targets), -1, 2)
-
-
-def one_face(**points: tuple[float, float]) -> Array:
-    """Keypoints of one face, NaN where not given."""
-    keypoints = np.full((1, len(KAGGLE15.names), 2), np.nan, np.float32)
-    for name, xy in points.items():
-        keypoints[0, KAGGLE15.names.index(name)] = xy
-    return keypoints
-
-
-def noise_images(n: int) -> Array:
-    return np.random.default_rng(7).integers(100, 150, (n, IMAGE_SIZE_PX, IMAGE_SIZE_PX), np.uint8)
-
-
-def draw_dots(places_px: Array) -> Array:
-    """One bright dot an image on a flat ground, shape (dots, 96, 96)."""
-    distance_px = np.linalg.norm(GRID_PX - places_px[:, None, None], axis=-1)
-    dots = DOT_BACKGROUND + DOT_HEIGHT * np.exp(-((distance_px / DOT_SIGMA_PX) ** 2) / 2)
-    return dots.round().astype(np.uint8)
-
-
-def find_dots(images: Array) -> Array:
-    """Centroid of whatever differs from the ground, over the whole image; knows nothing of keypoints."""
-    weights = np.abs(images - np.median(images, axis=(1, 2), keepdims=True))
-    return np.einsum("iyx,yxc->ic", weights, GRID_PX) / weights.sum(axis=(1, 2))[:, None]
-
-
-def dot_errors(augmentation: Augmentation, dots: int = 400) -> tuple[Array, Array]:
-    """Distances in px from the dots found to the keypoints, and to the places where they were drawn.
-
-    Every image has one dot, its only labelled point. Row order hangs on seed and epoch alone, so a second
-    `Batches` without augmentation gives the places in the same order.
-    """
-    rng = np.random.default_rng(dots)
-    places_px = rng.uniform(24, 71, (dots, 2)).astype(np.float32)
-    keypoints = np.full((dots, len(ALL), 2), np.nan, np.float32)
-    keypoints[:, NOSE] = places_px
-    batches = make_batches(draw_dots(places_px), keypoints, augmentation)
-    images, targets = batches(epoch=0, index=0)
-    still = make_batches(batches.images, keypoints)(epoch=0, index=0)[1]
-    found_px = find_dots(images[..., 0])
-    distances = [np.linalg.norm(points_of(of)[:, NOSE] - found_px, axis=1) for of in (targets, still)]
-    return distances[0], distances[1]
 
 
 @pytest.mark.parametrize("ranges", [ENSEMBLE, STRONG], ids=["ensemble", "strong"])

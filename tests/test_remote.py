@@ -1,24 +1,18 @@
 import hashlib
-import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import s3fs
+from remote_machine import WAIT_S, Machine, position, wait_until
 from tcp_proxy import Proxy
 
 from fkd.errors import UserError
 from fkd.experiment import Experiment, load_experiment
-from fkd.lease import LeaseTiming
 from fkd.object_store import ObjectStore
 from fkd.remote import RemoteStore, RemoteUnreachableError
 from fkd.store import MemberFolder, Run, open_run
 from fkd.uploads import Patience
-
-QUICK = Patience(first_retry_s=0.01, longest_retry_s=0.05)
-TIMING = LeaseTiming(heartbeat_s=0.02, settle_s=0.0)
-WAIT_S = 20.0
 
 
 @pytest.fixture
@@ -45,62 +39,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "s3":
         return request.getfixturevalue("bucket")
     return (tmp_path / "remote").as_uri() if request.param == "file" else f"memory://{tmp_path.name}"
-
-
-class Machine:
-    """A local store and its remote copy."""
-
-    def __init__(self, url: str, local: Path) -> None:
-        self.said: list[str] = []
-        self.local = local
-        self.remote = RemoteStore(url, local, self.said.append, _position, QUICK, TIMING)
-        self.run = Run(local / "tiny-faces")
-        self.member = self.run.member("four", 7)
-
-    def write(self, path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-    def save(self, epoch: int) -> None:
-        """As the trainer saves; a state is the text `<epoch> <batch>.`"""
-        if self.member.state.exists():
-            self.write(self.member.previous_state, self.member.state.read_bytes())
-        self.write(self.member.state, b"%d 0." % epoch)
-        self.write(self.member.history, b"epoch\n%d\n" % epoch)
-
-    def finish(self) -> None:
-        """As the trainer finishes."""
-        files = {
-            "best.weights.h5": b"weights",
-            "validation.npy": b"array",
-            "mirrored_validation.npy": b"mirrored",
-            "views_validation.npy": b"views",
-            "history.csv": b"epoch\n9\n",
-        }
-        for name, content in files.items():
-            self.write(self.member.path / name, content)
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        self.write(self.member.done, json.dumps({"files": digests}).encode())
-
-    def send(self) -> None:
-        """Push the member and wait until it has arrived."""
-        self.remote.push(self.member)
-        _wait_until(lambda: self.remote.behind() is None)
-
-
-def _position(path: Path) -> tuple[int, int]:
-    text = path.read_text()
-    if not text.endswith("."):
-        raise ValueError("cut short")
-    epoch, batch = text[:-1].split()
-    return int(epoch), int(batch)
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s, "it did not happen"
-        time.sleep(0.005)
 
 
 def _files(folder: MemberFolder) -> set[str]:
@@ -163,11 +101,11 @@ def test_another_machine_goes_on_from_the_newest_state(machine, url: str):
     first.save(2)
     first.send()
     second.remote.pull_member(second.member)
-    assert _position(second.member.state) == (2, 0)
+    assert position(second.member.state) == (2, 0)
     first.save(3)
     first.send()
     second.remote.pull_member(second.member)
-    assert _position(second.member.state) == (3, 0), "no listing or content is remembered"
+    assert position(second.member.state) == (3, 0), "no listing or content is remembered"
     assert second.member.history.read_bytes() == b"epoch\n3\n"
 
 
@@ -177,13 +115,13 @@ def test_a_state_that_stands_further_here_is_kept_and_sent_by_who_holds_the_memb
     first.send()
     second.save(4)
     second.remote.pull_member(second.member)
-    assert _position(second.member.state) == (4, 0)
+    assert position(second.member.state) == (4, 0)
     assert second.remote.behind() is None, "without a lease nothing is sent"
     assert second.remote.acquire(second.member)
     second.remote.pull_member(second.member)
     assert second.remote.close() == []
     first.remote.pull_member(first.member)
-    assert _position(first.member.state) == (4, 0)
+    assert position(first.member.state) == (4, 0)
 
 
 def test_a_finished_member_comes_whole_and_without_its_state(machine, url: str):
@@ -219,7 +157,7 @@ def test_a_finished_member_with_a_damaged_file_goes_on_from_its_state(machine, b
     ObjectStore(bucket).write(f"tiny-faces/four/07/{name}", b"wei")
     second.remote.pull_member(second.member)
     assert not second.member.done.exists()
-    assert _position(second.member.state) == (9, 0)
+    assert position(second.member.state) == (9, 0)
     assert f"{name}: missing or damaged" in second.said[0]
 
 
@@ -251,7 +189,7 @@ def test_a_damaged_state_is_said_and_the_one_before_it_taken(machine, bucket: st
     key, objects = "tiny-faces/four/07/state.npz", ObjectStore(bucket)
     objects.write(key, objects.read(key)[:2])
     second.remote.pull_member(second.member)
-    assert _position(second.member.state) == (1, 0)
+    assert position(second.member.state) == (1, 0)
     assert len(second.said) == 1
     assert f"{key}: damaged (cut short)" in second.said[0]
 
@@ -263,7 +201,7 @@ def test_damaged_remote_states_leave_the_local_one(machine, bucket: str):
     ObjectStore(bucket).write("tiny-faces/four/07/state.npz", b"3")
     second.save(1)
     second.remote.pull_member(second.member)
-    assert _position(second.member.state) == (1, 0)
+    assert position(second.member.state) == (1, 0)
 
 
 def test_truncated_answers_are_asked_for_again(machine, bucket: str, proxy: Proxy):
@@ -273,7 +211,7 @@ def test_truncated_answers_are_asked_for_again(machine, bucket: str, proxy: Prox
     proxy.truncated_answers = 2
     second.remote.pull_member(second.member)
     assert proxy.truncated_answers == 0
-    assert _position(second.member.state) == (1, 0)
+    assert position(second.member.state) == (1, 0)
 
 
 def test_what_cannot_be_read_stops_the_start_and_changes_nothing(machine, bucket: str, proxy: Proxy):
@@ -291,18 +229,18 @@ def test_a_refusing_store_is_said_once_and_caught_up_with(machine, bucket: str, 
     proxy.down()
     first.save(1)
     first.remote.push(first.member)
-    _wait_until(lambda: len(first.said) == 1)
+    wait_until(lambda: len(first.said) == 1)
     assert "1 folder(s) behind" in first.said[0]
     assert "EndpointConnectionError" in first.said[0]
     first.save(2)
     first.remote.push(first.member)
     assert "1 folder(s) behind" in str(first.remote.behind()), "the same folder waits once"
     proxy.up()
-    _wait_until(lambda: first.remote.behind() is None)
-    _wait_until(lambda: len(first.said) == 2)
+    wait_until(lambda: first.remote.behind() is None)
+    wait_until(lambda: len(first.said) == 2)
     assert first.said[1] == "remote store: everything has arrived"
     second.remote.pull_member(second.member)
-    assert _position(second.member.state) == (2, 0), "the newest content is sent"
+    assert position(second.member.state) == (2, 0), "the newest content is sent"
 
 
 def test_what_has_not_arrived_at_the_end_is_told(machine, bucket: str, proxy: Proxy):
@@ -324,18 +262,18 @@ def test_a_slow_store_does_not_keep_the_trainer(machine, bucket: str, proxy: Pro
     assert first.remote.close() == []
     proxy.delay_s = 0.0
     second.remote.pull_member(second.member)
-    assert _position(second.member.state) == (49, 0)
+    assert position(second.member.state) == (49, 0)
 
 
 def test_a_late_upload_is_said(machine, bucket: str, proxy: Proxy, tmp_path: Path):
     said: list[str] = []
     patience = Patience(say_every_s=0.05)
-    slow = RemoteStore(bucket, tmp_path, said.append, _position, patience)
+    slow = RemoteStore(bucket, tmp_path, said.append, position, patience)
     proxy.delay_s = 0.1
     folder = Run(tmp_path / "tiny-faces")
     folder.path.mkdir()
     folder.experiment.write_text("settings")
-    _wait_until(lambda: bool(slow.push(folder) or said))
+    wait_until(lambda: bool(slow.push(folder) or said))
     assert "1 folder(s) behind" in said[0]
     slow.close()
 
@@ -348,7 +286,7 @@ def test_machines_share_members(machine, url: str):
     first.finish()
     first.remote.push(first.member)
     first.remote.release(first.member)
-    _wait_until(lambda: first.remote.behind() is None)
+    wait_until(lambda: first.remote.behind() is None)
     assert second.remote.acquire(second.member)
     second.remote.pull_member(second.member)
     assert second.member.done.exists()
@@ -367,7 +305,7 @@ def test_a_member_is_released_only_when_its_files_have_arrived(machine, bucket: 
     while not lease:
         lease = second.remote.acquire(second.member)
     second.remote.pull_member(second.member)
-    assert _position(second.member.state) == (5, 0)
+    assert position(second.member.state) == (5, 0)
 
 
 def test_close_gives_up_the_leases(machine, url: str):
@@ -401,12 +339,12 @@ def test_who_trained_on_trust_does_not_overwrite_who_went_further(machine, bucke
     assert lease.lost.wait(WAIT_S)
     assert any("another machine went further" in line for line in first.said)
     first.remote.pull_member(first.member)
-    assert _position(first.member.state) == (8, 0)
+    assert position(first.member.state) == (8, 0)
 
 
 def test_a_missing_bucket_is_found_out_at_once(proxy: Proxy, tmp_path: Path):
     with pytest.raises(UserError, match="bucket does not exist; create it first"):
-        RemoteStore("s3://no-such-bucket/prefix", tmp_path, pytest.fail, _position)
+        RemoteStore("s3://no-such-bucket/prefix", tmp_path, pytest.fail, position)
 
 
 def test_missing_credentials_are_found_out_at_once(proxy: Proxy, tmp_path: Path, monkeypatch):
@@ -416,4 +354,4 @@ def test_missing_credentials_are_found_out_at_once(proxy: Proxy, tmp_path: Path,
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(UserError, match=r"NoCredentialsError.*check the credentials"):
-        RemoteStore("s3://bucket/prefix", tmp_path, pytest.fail, _position)
+        RemoteStore("s3://bucket/prefix", tmp_path, pytest.fail, position)
