@@ -92,6 +92,8 @@ class Experiment(Settings):
     averaged.
     dropped_labels: a CSV with the columns row and keypoint, such as a run's far_labels.csv; what it names
     trains nobody. It is read once, when a run begins.
+    teacher: another experiment, trained on the same data; what it predicts of the training faces is learned
+    in place of their labels.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Experiment(Settings):
     keypoint_schema: str | tuple[str, ...] = "kaggle15"
     validation_fraction: float = Field(0.2, gt=0, lt=1)
     dropped_labels: str | None = None
+    teacher: str | None = None
     network: Network
     training: Training = Training()
     augmentation: Augmentation = Augmentation()

@@ -76,7 +76,7 @@ def load_ensemble(run: Run, say: Say) -> Ensemble:
     for a chosen one whose files are missing or damaged.
     """
     experiment = run.read_experiment()
-    chosen = _chosen_members(run, experiment, say)
+    chosen = chosen_members(run, experiment, say)
     models: dict[str, keras.Model] = {}
     weights: dict[str, dict[int, list[npt.NDArray[np.float32]]]] = {}
     for specialist, members in chosen.items():
@@ -84,17 +84,39 @@ def load_ensemble(run: Run, say: Say) -> Ensemble:
         model = build_model(experiment.network, len(points), experiment.member_seed(specialist, 0))
         weights[specialist] = {}
         for index in dict.fromkeys(members):
-            if not is_done(folder := run.member(specialist, index)):
-                raise UserError(
-                    f"{run.path}: {member_name(specialist, index)}: expected a finished member with whole "
-                    "files, received none; go on with fkd train, then fkd select"
-                )
-            model.load_weights(folder.best_weights)
+            model.load_weights(run.member(specialist, index).best_weights)
             weights[specialist][index] = model.get_weights()
         models[specialist] = model
     counts = " + ".join(f"{len(distinct)} {specialist}" for specialist, distinct in weights.items())
     say(f"{run.path}: predicting with its members: {counts}")
     return Ensemble(run, experiment, chosen, models, weights)
+
+
+def chosen_members(run: Run, experiment: Experiment, say: Say) -> dict[str, list[int]]:
+    """The members that `fkd select` chose, by specialist; of one without a choice all that are finished.
+
+    Says where there is no choice or no member. Raises UserError where no specialist has a finished member,
+    and for a chosen one whose files are missing or damaged.
+    """
+    chosen = {}
+    selected = _read_selection(run)
+    for specialist in experiment.specialists:
+        members = selected.get(specialist) or finished_members(run, experiment, specialist)[0]
+        if members and specialist not in selected:
+            say(f"{run.path}: no selection for {specialist}, so all its finished members; fkd select chooses")
+        elif not members:
+            say(f"{run.path}: no finished member of {specialist}; its points are left out")
+        for index in dict.fromkeys(members):
+            if not is_done(run.member(specialist, index)):
+                raise UserError(
+                    f"{run.path}: {member_name(specialist, index)}: expected a finished member with whole "
+                    "files, received none; go on with fkd train, then fkd select"
+                )
+        if members:
+            chosen[specialist] = members
+    if not chosen:
+        raise UserError(f"{run.path}: expected a finished member, received none; go on with fkd train")
+    return chosen
 
 
 def find_run(store: Path, name: str | None) -> Run:
@@ -115,23 +137,6 @@ def find_run(store: Path, name: str | None) -> Run:
             "make train-ensemble submit, or name another with --run"
         )
     return max(selected, key=lambda run: run.selection.stat().st_mtime)
-
-
-def _chosen_members(run: Run, experiment: Experiment, say: Say) -> dict[str, list[int]]:
-    """Member numbers by specialist, those of specialists without any left out."""
-    chosen = {}
-    selected = _read_selection(run)
-    for specialist in experiment.specialists:
-        members = selected.get(specialist) or finished_members(run, experiment, specialist)[0]
-        if members and specialist not in selected:
-            say(f"{run.path}: no selection for {specialist}, so all its finished members; fkd select chooses")
-        elif not members:
-            say(f"{run.path}: no finished member of {specialist}; its points are left out")
-        if members:
-            chosen[specialist] = members
-    if not chosen:
-        raise UserError(f"{run.path}: expected a finished member, received none; go on with fkd train")
-    return chosen
 
 
 def _read_selection(run: Run) -> dict[str, list[int]]:

@@ -33,7 +33,6 @@ from fkd.report.tables import estimates_table, markdown_table, score_table, sele
 from fkd.settings.space import read_space
 from fkd.specialists import (
     finished_members,
-    make_splits,
     read_split,
     submission_offsets_px,
     validation_predictions,
@@ -52,6 +51,7 @@ from fkd.store import (
     runs_in,
     write_experiment,
 )
+from fkd.teacher import find_teacher, taught_splits
 from fkd.trials import SearchPlan, draw_trials, specialist_to_search, write_results
 
 if TYPE_CHECKING:
@@ -121,8 +121,9 @@ def train(
 
             claim_devices(engine, experiment.resources)
             try_network(experiment.network)  # before anything is written
+            find_teacher(run, experiment, faces)
         open_run(run, experiment, provenance(faces))
-        splits = make_splits(run, experiment, faces)
+        splits = taught_splits(run, experiment, faces, console.print)
         if remote:
             remote.push(run)
         unfinished = [member for member in experiment.members if not is_done(run.member(*member))]

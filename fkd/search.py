@@ -20,8 +20,8 @@ from fkd.provenance import provenance
 from fkd.ray_engine import MACHINES_LOST_AT_MOST, member_cpus, task_resources
 from fkd.relay import Event, Relay
 from fkd.remote_session import remote_session
-from fkd.specialists import make_splits
 from fkd.store import MemberFolder, Run, open_run, read_history
+from fkd.teacher import taught_splits
 from fkd.trials import Outcome, Trial
 from fkd.worker import Work, work_on
 
@@ -91,7 +91,7 @@ def _work(
     run = Run(store_folder / f"{trial.name}-{faces.name}")
     with remote_session(store_url, store_folder, run, say) as remote:
         open_run(run, trial.experiment, provenance(faces))
-        splits = make_splits(run, trial.experiment, faces)
+        splits = taught_splits(run, trial.experiment, faces, say)
         if remote:
             remote.push(run)
     return Work(run, trial.experiment, faces.training, splits, store_folder, store_url)

@@ -23,17 +23,22 @@ class Split:
 
     validation_groups: one number per validation row; rows of one group show one person or photo.
     dropped_labels: (row, point of the schema) of labels that train nobody, shape (labels, 2).
+    taught_px: what trains in place of the labels, shape (training rows, points of the schema, 2) in pixels;
+    None where the labels do.
     """
 
     training: npt.NDArray[np.int64]
     validation: npt.NDArray[np.int64]
     validation_groups: npt.NDArray[np.int64]
     dropped_labels: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), np.int64))
+    taught_px: npt.NDArray[np.float32] | None = None
 
     def training_faces(self, faces: Faces) -> Faces:
-        """The training rows of all faces, without the labels that are dropped."""
+        """The training rows of all faces, without the labels that are dropped, or with those taught."""
         keypoints = faces.keypoints.copy()
         keypoints[tuple(self.dropped_labels.T)] = np.nan
+        if self.taught_px is not None:
+            keypoints[self.training] = self.taught_px
         return Faces(faces.images, keypoints, faces.ids).take(self.training)
 
 
@@ -71,11 +76,22 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
 
 def read_split(run: Run, specialist: str) -> Split:
     """The saved split of a specialist."""
-    rows = json.loads(run.split(specialist).read_text())
-    split = {name: np.array(ids, np.int64) for name, ids in rows.items()}
+    record = json.loads(run.split(specialist).read_text())
+    taught_px = record.pop("taught_px", None)
+    split = {name: np.array(ids, np.int64) for name, ids in record.items()}
     if "dropped_labels" in split:
         split["dropped_labels"] = split["dropped_labels"].reshape(-1, 2)
-    return Split(**split)
+    return Split(**split, taught_px=None if taught_px is None else np.array(taught_px, np.float32))
+
+
+def save_taught_labels(run: Run, specialist: str, labels_px: npt.NDArray[np.floating]) -> None:
+    """Keep with a specialist's split what is to train it in place of the labels.
+
+    labels_px: of all training faces, shape (faces, points of the schema, 2); kept to a hundredth of a pixel.
+    """
+    record = json.loads(run.split(specialist).read_text())
+    taught_px = labels_px[record["training"]].astype(np.float64).round(2)
+    atomic_write_json(run.split(specialist), record | {"taught_px": taught_px.tolist()})
 
 
 def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple[list[int], list[str]]:

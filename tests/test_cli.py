@@ -12,7 +12,25 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import REPOSITORY, fkd, read_results
+from conftest import TINY_EXPERIMENT
 from labelled_photos import write_dlib, write_imm, write_photo
+
+ONE_EPOCH = ("--set", "training.max_epochs=1")
+
+
+@pytest.fixture(scope="module")
+def trained(faces_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the tiny experiment trained for ONE_EPOCH; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "tiny.yaml").write_text(TINY_EXPERIMENT)
+    fkd("train", "tiny.yaml", "--data", faces_folder, *ONE_EPOCH, folder=folder)
+    return folder / "models_store"
+
+
+@pytest.fixture
+def store(workplace: Path, trained: Path) -> Path:
+    """A copy of it where fkd is run."""
+    return Path(shutil.copytree(trained, workplace / "models_store"))
 
 
 @pytest.mark.usefixtures("workplace")
@@ -38,11 +56,9 @@ def test_from_files_to_a_scored_submission(tiny_experiment: Path, faces_folder: 
     assert read_results(run), "NumPy and h5py read them without pickles"
 
 
-@pytest.mark.usefixtures("workplace")
-def test_what_a_trained_run_is_good_for(tiny_experiment: Path, faces_folder: Path):
+def test_what_a_trained_run_is_good_for(store: Path, tiny_experiment: Path, faces_folder: Path):
     options = (tiny_experiment, "--data", faces_folder)
-    fkd("train", *options, "--set", "training.max_epochs=1")
-    page = Path("models_store/tiny-faces/report.html")
+    page = store / "tiny-faces/report.html"
     assert "report.html: the report" in fkd("report", *options)
     assert "fkd submit" in page.read_text(), "there are no predictions yet"
     fkd("submit", *options)
@@ -63,13 +79,13 @@ def test_the_data_can_be_looked_at_before_any_training(tiny_experiment: Path, fa
     assert "Augmentation" in Path("page.html").read_text()
 
 
-@pytest.mark.usefixtures("workplace")
-def test_a_detector_gives_another_csv_and_keeps_the_former(tiny_experiment: Path, faces_folder: Path):
-    options = (tiny_experiment, "--data", faces_folder, "--set", "training.max_epochs=1")
-    fkd("train", *options)
-    fkd("submit", *options)
+def test_submissions_say_who_is_left_out_and_a_detectors_keeps_the_former(
+    store: Path, tiny_experiment: Path, faces_folder: Path
+):
+    options, run = (tiny_experiment, "--data", faces_folder, *ONE_EPOCH), store / "tiny-faces"
+    shutil.rmtree(run / "four/01")
+    assert "four/01: left out, its training is not finished" in fkd("submit", *options)
     assert "submission-1.csv: the former submission, kept" in fkd("submit", *options, "--detector", "haar")
-    run = Path("models_store/tiny-faces")
     plain, haar = (pd.read_csv(run / f"{name}.csv") for name in ("submission-1", "submission"))
     assert plain["RowId"].tolist() == haar["RowId"].tolist()
     assert "submission-1.csv" not in fkd("submit", *options, "--detector", "haar"), "nothing has changed"
@@ -168,17 +184,25 @@ def test_a_users_mistake_is_one_line_and_status_1(tiny_experiment: Path, faces_f
     assert not Path("models_store").exists()
 
 
-@pytest.mark.usefixtures("workplace")
-def test_submit_before_the_end_says_who_is_left_out(tiny_experiment: Path, faces_folder: Path):
-    options = (tiny_experiment, "--data", faces_folder, "--set", "training.max_epochs=1")
-    fkd("train", *options)
-    shutil.rmtree("models_store/tiny-faces/four/01")
-    assert "four/01: left out, its training is not finished" in fkd("submit", *options)
+def test_a_network_is_taught_by_a_trained_run(store: Path, tiny_experiment: Path, faces_folder: Path):
+    data = ("--data", faces_folder)
+    pupil = (tiny_experiment, *data, *ONE_EPOCH, "--set", "name=pupil", "--set", "teacher=tiny")
+    complaint = fkd("train", *pupil, status=1)
+    assert "expected a run with chosen members in models_store/tiny-faces" in complaint
+    assert not (store / "pupil-faces").exists()
+    fkd("select", tiny_experiment, *data)
+    printed = fkd("train", *pupil)
+    assert "models_store/tiny-faces: predicting the labels of 30 training faces" in printed
+    assert "3 of 3 members" in printed
+    taught, labelled = (read_results(store / f"{name}-faces") for name in ("pupil", "tiny"))
+    predictions = [name for name in taught if name.endswith("validation.npy")]
+    assert len(predictions) == 3
+    assert not any(np.array_equal(taught[name], labelled[name]) for name in predictions)
 
 
 @pytest.mark.usefixtures("workplace")
 def test_tensorboard_logs_and_determinism_when_asked(tiny_experiment: Path, faces_folder: Path):
-    settings = ("--set", "training.max_epochs=1", "--set", "training.deterministic=true")
+    settings = (*ONE_EPOCH, "--set", "training.deterministic=true")
     fkd("train", tiny_experiment, "--data", faces_folder, *settings, "--tensorboard")
     assert list(Path("models_store/tiny-faces/four/00/logs").glob("events*"))
 
