@@ -1,9 +1,10 @@
 """Systems side by side: trained on one budget, scored on the same validation rows.
 
 A comparison is a YAML file: the budget that is put over every experiment, and tables of rows. Its figures
-come from stored runs alone; a run that is not finished leaves its row empty.
+come from stored runs; one that is not finished leaves its row empty.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
@@ -107,7 +108,8 @@ def compare_table(
     """A table's figures, one line a row in its order; empty cells where the run is not finished.
 
     All are scored on the rows that validate in every finished run: nobody trained on them. command: what
-    trains an experiment whose name follows it. Raises UserError where no row validates in all.
+    trains an experiment whose name follows it. The column `checksum` is the same for the same settings and
+    data. Raises UserError where no row validates in all.
     """
     finished = {row: run for row, run in runs.items() if _is_finished(*run)}
     rows = _common_validation_rows(table.title, list(finished.values()))
@@ -121,10 +123,17 @@ def compare_table(
             found = measures[row] | {"behind_first_px": measures[row]["rmse_px"] - first_px}
             line |= {_HEADINGS[name]: found[name] for name in table.measures}
         words = {"published": row.published, "remark": row.remark}
-        lines.append(line | words | {"command": f"{command} {row.experiment}"})
+        origin = {"command": f"{command} {row.experiment}", "checksum": _checksum(row, runs[row][0], faces)}
+        lines.append(line | words | origin)
     remark = "remark" if any(row.remark for row in table.rows) else "published"
-    columns = ["system", *_COSTS, *(_HEADINGS[name] for name in table.measures), remark, "command"]
-    return pd.DataFrame(lines, columns=columns)
+    measured = (_HEADINGS[name] for name in table.measures)
+    return pd.DataFrame(lines, columns=["system", *_COSTS, *measured, remark, "command", "checksum"])
+
+
+def _checksum(row: Row, experiment: Experiment, faces: FaceData) -> str:
+    """Of what a row's figures follow from: the settings that are not at their defaults, and the data."""
+    settings = [model.model_dump_json(exclude_defaults=True) for model in (experiment, row.prediction)]
+    return hashlib.sha256("\n".join([*settings, row.members, faces.checksum]).encode()).hexdigest()[:12]
 
 
 def _is_finished(experiment: Experiment, run: Run) -> bool:

@@ -28,8 +28,7 @@ from fkd.progress import Progress
 from fkd.provenance import provenance
 from fkd.remote_session import remote_session
 from fkd.report.faces import faces_png
-from fkd.report.readme import replace_part
-from fkd.report.tables import estimates_table, markdown_table, score_table, selection_table, status_table
+from fkd.report.tables import estimates_table, score_table, selection_table, status_table
 from fkd.settings.space import read_space
 from fkd.specialists import (
     finished_members,
@@ -302,9 +301,8 @@ def compare(
     only: experiments to train, none for all. The tables go into README.md, between marks with the file's
     name, and into results/ beside the file.
     """
-    import pandas as pd
-
     from fkd.comparison import compare_table, load_comparison
+    from fkd.report.comparison_tables import write_tables
 
     comparison = load_comparison(file, only)
     if only and not stop:
@@ -322,13 +320,7 @@ def compare(
         runs = {row: request.resolve() for row, request in requests.items()}
         faces = load_data(table.data, console.print, runs[table.rows[0]][0].schema_points)
         tables[table.title] = compare_table(table, runs, faces, f"fkd compare --train --file {file}")
-    part = "".join(f"\n### {title}\n\n{markdown_table(table)}" for title, table in tables.items()) + "\n"
-    readme, results = file.with_name("README.md"), file.with_name("results") / f"{file.stem}.csv"
-    atomic_write_bytes(readme, replace_part(readme, f"fkd compare --file {file.name}", part).encode())
-    results.parent.mkdir(exist_ok=True)
-    together = pd.concat(tables, names=["table", None]).reset_index("table").convert_dtypes()
-    atomic_write_bytes(results, together.to_csv(index=False, lineterminator="\n").encode())
-    console.print(f"{part}{readme}, {results}: written")
+    write_tables(file, tables, console.print)
 
 
 def _write_report(

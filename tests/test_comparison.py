@@ -1,6 +1,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,25 @@ def test_a_run_of_another_budget_leaves_its_row_empty(tmp_path: Path, data: Face
         assert lines["validation RMSE px"].isna().tolist() == [empty]
 
 
+def test_the_checksum_is_that_of_what_the_figures_follow_from(tmp_path: Path, data: FaceData):
+    experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 1}}")
+    shorter = load_experiment(str(tmp_path / "whole.yaml"), ["training.max_images=5"])
+
+    def checksum(experiment: Experiment = experiment, data: FaceData = data, **settings: object) -> str:
+        row, run = _row(**settings), Run(tmp_path / "nought")
+        table = Table(title="t", data="d", rows=(row,))
+        return str(compare_table(table, {row: (experiment, run)}, data, COMMAND)["checksum"][0])
+
+    assert checksum(published="1.5", remark="kept") == checksum()
+    others = [
+        checksum(shorter),
+        checksum(members="all"),
+        checksum(prediction={"detector": "haar"}),
+        checksum(data=replace(data, checksum="other")),
+    ]
+    assert len({checksum(), *others}) == 5
+
+
 def test_runs_without_a_common_row_are_refused(tmp_path: Path, data: FaceData):
     experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 1}}")
     a, b = (_open(tmp_path / name, experiment) for name in "ab")
@@ -227,3 +247,10 @@ def test_from_nothing_to_a_table(tiny_experiment: Path, faces_folder: Path):
     assert (results["validation RMSE px"] > 0).all()
     assert (results["command"] == f"fkd compare --train --file comparison.yaml {tiny_experiment}").all()
     assert results["images seen by each"].tolist() == [16, 16, 16]
+    Path("models_store").rename("elsewhere")
+    printed = fkd("compare", "--file", file)
+    assert "Faces: former figures kept, as these runs are not finished here: all averaged, " in printed
+    assert Path("README.md").read_text() == text
+    pd.testing.assert_frame_equal(pd.read_csv("results/comparison.csv"), results)
+    file.write_text(file.read_text().replace("=16", "=32"))
+    assert "| another | not run |" in fkd("compare", "--file", file), "of another budget"

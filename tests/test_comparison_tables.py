@@ -1,0 +1,63 @@
+"""Figures outlive the store that they were measured in."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fkd.errors import UserError
+from fkd.report.comparison_tables import write_tables
+
+MARKS = [f"<!-- {end}: written by fkd compare --file c.yaml -->\n" for end in ("begin", "end")]
+COLUMNS = ["system", "networks", "epochs", "px", "published", "checksum"]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A comparison file beside a README.md with marks."""
+    (tmp_path / "README.md").write_text("".join(MARKS))
+    return tmp_path / "c.yaml"
+
+
+def table(*lines: tuple[str, int | None, str, str]) -> pd.DataFrame:
+    """Lines of system, networks, published figures and checksum; what is measured follows the networks."""
+    rows = [(s, n, n and str(n), n and n / 3, published, checksum) for s, n, published, checksum in lines]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def test_a_row_that_is_not_run_keeps_the_figures_of_the_same_settings(file: Path):
+    said: list[str] = []
+    write_tables(file, {"t": table(("a", 6, "", "1"), ("b", 7, "", "2"))}, said.append)
+    write_tables(file, {"t": table(("a", None, "x", "1"), ("b", None, "", "3"))}, said.append)
+    assert said[1] == "t: former figures kept, as these runs are not finished here: a"
+    written = (file.parent / "README.md").read_text()
+    for text in (said[2], written):
+        assert "| a | 6 | 6 | 2 | x |\n| b | not run | not run | not run |  |\n" in text
+    lines = pd.read_csv(file.parent / "results/c.csv", dtype={"checksum": str})
+    assert lines["networks"].isna().tolist() == [False, True]
+    assert lines["checksum"].tolist() == ["1", "3"]
+
+
+def test_a_new_run_takes_the_place_of_former_figures(file: Path):
+    said: list[str] = []
+    for networks in (6, 9):
+        write_tables(file, {"t": table(("a", networks, "", "1"))}, said.append)
+    assert "| a | 9 | 9 | 3 |" in said[1]
+
+
+def test_tables_are_kept_apart(file: Path):
+    said: list[str] = []
+    write_tables(file, {"t": table(("a", 6, "", "1")), "u": table(("a", 9, "", "1"))}, said.append)
+    before = (file.parent / "results/c.csv").read_bytes()
+    empty = table(("a", None, "", "1"))
+    write_tables(file, {"t": empty, "u": empty}, said.append)
+    assert (file.parent / "results/c.csv").read_bytes() == before
+
+
+def test_a_readme_without_marks_loses_nothing(file: Path):
+    write_tables(file, {"t": table(("a", 6, "", "1"))}, print)
+    before = (file.parent / "results/c.csv").read_bytes()
+    (file.parent / "README.md").write_text("no marks\n")
+    with pytest.raises(UserError, match="expected the lines"):
+        write_tables(file, {"t": table(("a", 9, "", "1"))}, print)
+    assert (file.parent / "results/c.csv").read_bytes() == before
