@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.at_once import IMAGES, noise
 from bench.rows import Row, side_by_side
+from fkd.device import precision_note
 from fkd.experiment import load_experiment
 from fkd.network_pool import NetworkPool
 
@@ -15,7 +16,8 @@ def measure(data_folder: Path) -> list[Row]:
     """Training images/s of the published eleven-point network on ready batches."""
     halves_s, float32_s = side_by_side(_steps("mixed_bfloat16"), _steps("float32"))
     images = STEPS * load_experiment("ensemble").specialists["eleven"].batch_size
-    detail = f"{images / halves_s:,.0f} against {images / float32_s:,.0f} images/s"
+    speeds = f"{images / halves_s:,.0f} against {images / float32_s:,.0f} images/s"
+    detail = f"{speeds}{precision_note('mixed_bfloat16')}"
     return [Row("training in mixed_bfloat16", "float32", float32_s / halves_s, 1.6, detail)]
 
 

@@ -3,24 +3,46 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import keras
 
 from fkd.errors import UserError
+from fkd.settings.training import Precision, Training
 
 # Of its share of a GPU's memory a process takes so much: CUDA itself needs some.
 _USED_OF_SHARE = 0.9
 
+# Linux tells here what a processor can do, and calls bfloat16 so: Intel and AMD, Intel's matrices, ARM.
+_PROCESSOR = Path("/proc/cpuinfo")
+_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
 
-def prepare_device(deterministic: bool) -> str:
+
+def prepare_device(training: Training) -> str:
     """Describe the device that will train, and make its rounding repeatable where that is asked for.
 
     Raises UserError as `require_visible_gpu` does, and where a framework cannot promise determinism.
     """
     device = require_visible_gpu()
-    if deterministic:
+    if training.deterministic:
         _make_deterministic()
-    return device
+    return f"{device}{precision_note(training.precision)}"
+
+
+def precision_here(asked: Precision) -> Precision:
+    """The precision of training steps here: float32 where a processor without bfloat16 would emulate it.
+
+    That takes ten times as long as float32. Systems other than Linux do not tell, and are believed.
+    """
+    if asked != "mixed_bfloat16" or visible_gpus() or not _PROCESSOR.is_file():
+        return asked
+    return asked if _BFLOAT16 & set(_PROCESSOR.read_text().split()) else "float32"
+
+
+def precision_note(asked: Precision) -> str:
+    """What is to be said after the device where its precision is another than asked for."""
+    here = precision_here(asked)
+    return "" if here == asked else f", in {here}: this processor has no instructions for bfloat16"
 
 
 def take_share(cpus: int | None, gpu_memory: float = 1.0) -> None:

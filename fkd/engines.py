@@ -69,15 +69,15 @@ def opened(engine: Engine, experiment: Experiment) -> Iterator[tuple[str, Train]
         with ray_cluster(engine.address):
             yield describe_cluster(), train_on_ray
     elif engine.jobs > 1:
-        from fkd.device import cuda_devices
+        from fkd.device import cuda_devices, precision_note
 
         parts = shares(engine.jobs, experiment.resources.cpus, os.cpu_count() or 1, cuda_devices())
         gpus = len({part.gpu for part in parts if part.gpu is not None})
-        on = f"{gpus} GPU(s)" if gpus else "the CPU"
+        on = f"{gpus} GPU(s)" if gpus else f"the CPU{precision_note(experiment.training.precision)}"
         where = f"{engine.jobs} processes of {parts[0].cpus} thread(s) on {on}"
         yield where, lambda work, remote, progress, stop: train_in_processes(work, parts, progress, stop)
     else:
         from fkd.device import prepare_device
         from fkd.worker import train_here
 
-        yield prepare_device(experiment.training.deterministic), train_here
+        yield prepare_device(experiment.training), train_here

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.augment import Batch
-from fkd.device import visible_gpus
+from fkd.device import precision_here, visible_gpus
 from fkd.experiment import Experiment
 from fkd.keypoints import IMAGE_SIZE_PX
 from fkd.models.build import build_loss, build_metric, build_model, build_optimizer
@@ -69,7 +69,7 @@ class NetworkPool:
 
     def _compile(self) -> keras.Model:
         network, training = self._experiment.network, self._experiment.training
-        model = build_model(network, self._points, (0,), training.precision)
+        model = build_model(network, self._points, (0,), precision_here(training.precision))
         model.compile(
             build_optimizer(training, self._images_per_epoch, self._batch_size),
             loss=build_loss(training, network),

@@ -38,7 +38,7 @@ def work_on(
     work: Work, progress: MemberProgress, stop: StopRequest, only: Sequence[tuple[str, int]] = ()
 ) -> None:
     """Train members, all or only these, in a process of their own; raises what `train_members` raises."""
-    prepare_device(work.experiment.training.deterministic)
+    prepare_device(work.experiment.training)
     with remote_session(work.store_url, work.store_folder, work.run, progress.say) as remote:
         train_here(work, remote, progress, stop, only)
 

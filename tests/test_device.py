@@ -7,6 +7,7 @@ import pytest
 
 from fkd import device
 from fkd.errors import UserError
+from fkd.settings.training import Precision, Training
 
 
 @pytest.fixture
@@ -36,7 +37,35 @@ def test_a_gpu_that_both_see_is_named(monkeypatch: pytest.MonkeyPatch):
 def test_determinism_is_refused_where_it_cannot_be_promised(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("keras.backend.backend", lambda: "jax")
     with pytest.raises(UserError, match="expected the TensorFlow backend, received jax"):
-        device.prepare_device(deterministic=True)
+        device.prepare_device(Training(deterministic=True))
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked", "here"),
+    [
+        ("flags : fma avx2", "mixed_bfloat16", "float32"),
+        ("flags : avx2 avx512_bf16", "mixed_bfloat16", "mixed_bfloat16"),
+        ("flags : amx_bf16 amx_tile", "mixed_bfloat16", "mixed_bfloat16"),
+        ("Features : asimd i8mm bf16", "mixed_bfloat16", "mixed_bfloat16"),
+        ("flags : fma avx2", "mixed_float16", "mixed_float16"),
+    ],
+)
+def test_bfloat16_is_not_emulated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, asked: Precision, here: Precision
+):
+    (tmp_path / "cpuinfo").write_text(f"model name : Some Processor\n{flags}\n")
+    monkeypatch.setattr(device, "_PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.setattr(device, "visible_gpus", list)
+    assert device.precision_here(asked) == here
+    said = ", in float32: this processor has no instructions for bfloat16"
+    assert device.prepare_device(Training(precision=asked)).endswith(said) == (here != asked)
+    monkeypatch.setattr(device, "visible_gpus", lambda: ["gpu:0"])
+    assert device.precision_here(asked) == asked
+
+
+def test_a_system_that_does_not_tell_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(device, "_PROCESSOR", tmp_path / "nought")
+    assert device.precision_here("mixed_bfloat16") == "mixed_bfloat16"
 
 
 def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch):

@@ -80,7 +80,20 @@ def test_a_step_s_metrics_are_those_of_its_batch(tiny_experiment: Path):
         )
 
 
-def test_what_is_judged_is_the_network_or_its_average_in_float32(tiny_experiment: Path):
+@pytest.mark.parametrize(("here", "computed"), [("mixed_bfloat16", "bfloat16"), ("float32", "float32")])
+def test_steps_are_in_the_precision_of_this_machine(
+    tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch, here: str, computed: str
+):
+    monkeypatch.setattr("fkd.network_pool.precision_here", {"mixed_bfloat16": here}.get)
+    model = _pool(tiny_experiment, "training.precision=mixed_bfloat16").take((0,))
+    assert model.layers[1].compute_dtype == computed
+    assert model.layers[1].variable_dtype == "float32"
+
+
+def test_what_is_judged_is_the_network_or_its_average_in_float32(
+    tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("fkd.network_pool.precision_here", lambda asked: asked)
     rate = "training.optimizer={name: sgd, learning_rate: 0.1}"
     plain = _pool(tiny_experiment, rate, "training.precision=mixed_bfloat16")
     averaging = _pool(tiny_experiment, rate, "training.weight_averaging=0.75")

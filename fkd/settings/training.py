@@ -72,7 +72,8 @@ class Training(Settings):
     that is the steeper at 0 the smaller the curvature.
     map_divergence: weight of the maps' Kullback-Leibler divergence from Gaussians, added to a loss of the
     coordinates that are read off them.
-    precision: of the training steps, by the name of Keras' dtype policy; weights and predictions are float32.
+    precision: of the training steps, by the name of Keras' dtype policy; weights and predictions are float32,
+    and so are the steps on a processor that has no instructions for bfloat16.
     shared_batches: all members of a specialist see the same batches, not each its own.
     max_images: the training ends after about so many images (whole batches) where max_epochs allows more.
     checkpoint_seconds: the state is saved at least this far apart, in the middle of an epoch too.
