@@ -98,15 +98,15 @@ bench: .venv/test ## Run the benchmarks and write experiments/BENCHMARKS.md (TOP
 bench-report: .venv/test ## Time the pages: 7,049 rows, and 100 members with 300 epochs each
 	.venv/bin/python -m bench.report --data $(if $(filter auto,$(DATA)),synthetic,'$(DATA)')
 
+# They are all installed into one environment, so they agree on every version.
+LOCKED_TOO := gpu resnet onnx demo ray bench
+COMPILE := uv pip compile --quiet --universal --generate-hashes --annotation-style line --python-version 3.11 setup.cfg
+
 lock: ## Renew the lock files from setup.cfg (needs uv)
-	uv pip compile --universal --generate-hashes --python-version 3.11 setup.cfg -o requirements.txt
-	uv pip compile --universal --generate-hashes --python-version 3.11 --extra gpu setup.cfg -o requirements-gpu.txt
-	uv pip compile --universal --generate-hashes --python-version 3.11 --extra resnet setup.cfg -o requirements-resnet.txt
-	uv pip compile --universal --generate-hashes --python-version 3.11 --extra onnx setup.cfg -o requirements-onnx.txt
-	uv pip compile --universal --generate-hashes --python-version 3.11 --extra demo setup.cfg -o requirements-demo.txt
-	uv pip compile --universal --generate-hashes --python-version 3.11 --extra ray setup.cfg -o requirements-ray.txt
-	uv pip compile --universal --generate-hashes --python-version 3.11 --extra test setup.cfg -o requirements-test.txt
-	uv pip compile --universal --generate-hashes --python-version 3.11 --extra bench setup.cfg -o requirements-bench.txt
+	$(COMPILE) --extra test -o requirements-test.txt
+	$(COMPILE) --constraint requirements-test.txt -o requirements.txt
+	for extra in $(LOCKED_TOO); do \
+		$(COMPILE) --extra $$extra --constraint requirements-test.txt -o requirements-$$extra.txt || exit 1; done
 
 clean: ## Remove the virtual environment and caches; runs and data stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
