@@ -31,7 +31,7 @@ SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train-ensemble submit data explore report status select compare demo onnx ray resnet test lint types chaos bench bench-report lock clean
+.PHONY: help train-ensemble submit data explore report status select compare demo onnx ray resnet test lint types chaos gradients bench bench-report lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,7 +79,7 @@ resnet: .venv/run ## Install what the ResNet experiments need
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-resnet.txt
 
 test: .venv/test lint types ## Lint, check types and run the tests
-	.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: .venv/test ## Check style
 	.venv/bin/ruff check
@@ -90,6 +90,9 @@ types: .venv/test ## Check the types of the package
 
 chaos: .venv/test ## Kill a small training KILLS times and compare it with an undisturbed one
 	.venv/bin/python tests/chaos.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+gradients: .venv/test ## Compare the gradients of small networks with oneDNN and without it (4 minutes)
+	.venv/bin/python tests/gradient_sweep.py
 
 bench: .venv/test ## Run the benchmarks and write experiments/BENCHMARKS.md (TOPICS="reading training": only these)
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt

@@ -1,6 +1,7 @@
 """The accelerator: noticed by the driver, it must be noticed by the framework too."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,6 +18,10 @@ _USED_OF_SHARE = 0.9
 _PROCESSOR = Path("/proc/cpuinfo")
 _BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
 
+# The instructions that oneDNN, TensorFlow's library of convolutions, may use where a person limits them.
+_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+_LIMITS_WITH_BFLOAT16 = re.compile("DEFAULT|ALL|.*(BF16|FP16|AMX|AVX10).*", re.IGNORECASE)
+
 
 def prepare_device(training: Training) -> str:
     """Describe the device that will train, and make its rounding repeatable where that is asked for.
@@ -32,9 +37,14 @@ def prepare_device(training: Training) -> str:
 def precision_here(asked: Precision) -> Precision:
     """The precision of training steps here: float32 where a processor without bfloat16 would emulate it.
 
-    That takes ten times as long as float32. Systems other than Linux do not tell, and are believed.
+    That takes ten times as long as float32. Systems other than Linux do not tell, and are believed. Also
+    float32 where oneDNN is limited to instructions without bfloat16: it would refuse a convolution.
     """
-    if asked != "mixed_bfloat16" or visible_gpus() or not _PROCESSOR.is_file():
+    if asked != "mixed_bfloat16" or visible_gpus():
+        return asked
+    if not all(_LIMITS_WITH_BFLOAT16.fullmatch(os.environ.get(limit, "DEFAULT")) for limit in _LIMITS):
+        return "float32"
+    if not _PROCESSOR.is_file():
         return asked
     return asked if _BFLOAT16 & set(_PROCESSOR.read_text().split()) else "float32"
 
@@ -42,7 +52,7 @@ def precision_here(asked: Precision) -> Precision:
 def precision_note(asked: Precision) -> str:
     """What is to be said after the device where its precision is another than asked for."""
     here = precision_here(asked)
-    return "" if here == asked else f", in {here}: this processor has no instructions for bfloat16"
+    return "" if here == asked else f", in {here}: no instructions for bfloat16 here"
 
 
 def take_share(cpus: int | None, gpu_memory: float = 1.0) -> None:

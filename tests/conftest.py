@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,12 @@ from interruptible import train_alone
 from metadata_service import Metadata
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
+    """A test that kills its process, or is ended because it hangs, ends the whole run with its name."""
+    sched.config.pluginmanager.get_plugin("dsession").shouldstop = f"{crashitem} ended its process"
+
 
 TINY_EXPERIMENT = """
 seed: 3

@@ -56,8 +56,9 @@ def test_bfloat16_is_not_emulated(
     (tmp_path / "cpuinfo").write_text(f"model name : Some Processor\n{flags}\n")
     monkeypatch.setattr(device, "_PROCESSOR", tmp_path / "cpuinfo")
     monkeypatch.setattr(device, "visible_gpus", list)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     assert device.precision_here(asked) == here
-    said = ", in float32: this processor has no instructions for bfloat16"
+    said = ", in float32: no instructions for bfloat16 here"
     assert device.prepare_device(Training(precision=asked)).endswith(said) == (here != asked)
     monkeypatch.setattr(device, "visible_gpus", lambda: ["gpu:0"])
     assert device.precision_here(asked) == asked
@@ -65,7 +66,29 @@ def test_bfloat16_is_not_emulated(
 
 def test_a_system_that_does_not_tell_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(device, "_PROCESSOR", tmp_path / "nought")
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     assert device.precision_here("mixed_bfloat16") == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("limit", "here"),
+    [
+        ("default", "mixed_bfloat16"),
+        ("AVX512_CORE_BF16", "mixed_bfloat16"),
+        ("AVX512_CORE_AMX", "mixed_bfloat16"),
+        ("AVX512_CORE", "float32"),
+        ("AVX2", "float32"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
+def test_no_bfloat16_where_onednn_may_not_use_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, limit: str, here: Precision
+):
+    monkeypatch.setattr(device, "_PROCESSOR", tmp_path / "nought")
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    monkeypatch.setenv(variable, limit)
+    assert device.precision_here("mixed_bfloat16") == here
+    assert device.precision_here("mixed_float16") == "mixed_float16"
 
 
 def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fkd.keypoints import to_pixels, to_unit
-from fkd.models.maps import HeatmapLoss, map_logits, read_peaks
+from fkd.models.maps import HeatmapLoss, map_logits, normalised_convolution, read_peaks
 
 inside_px = st.floats(16, 79, width=32)  # eight standard deviations from every edge
 
@@ -31,6 +31,25 @@ def test_a_map_is_drawn_for_every_point():
     model.set_weights([weights, np.zeros(2)])
     numbers = np.arange(48, dtype=np.float32).reshape(1, 4, 4, 3)
     np.testing.assert_array_equal(array(model(numbers)), numbers.reshape(1, 16, 3)[..., :2])
+
+
+def test_a_strided_convolution_of_single_pixels_takes_every_second_one():
+    features = keras.Input((4, 4, 1))
+    model = keras.Model(features, normalised_convolution(features, 1, 1, iter([0]), strides=2))
+    kernel, *normalisation = model.get_weights()
+    model.set_weights([np.full_like(kernel, 2), *normalisation])
+    numbers = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
+    doubled = array(model(numbers))[0, :, :, 0]
+    np.testing.assert_allclose(doubled, [[0, 4], [16, 20]], rtol=1e-3)  # 1e-3: the normalisation's epsilon
+
+
+@pytest.mark.parametrize(("channels", "lowered"), [(1, True), (15, True), (16, False), (24, False)])
+def test_the_convolution_that_onednn_gets_wrong_is_not_asked_for(channels: int, lowered: bool):
+    features = keras.Input((4, 4, channels))
+    model = keras.Model(features, normalised_convolution(features, 1, 1, iter([0]), strides=2))
+    convolution = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+    assert convolution.strides == ((1, 1) if lowered else (2, 2))
+    assert model.output_shape == (None, 2, 2, 1)
 
 
 def test_peaks_by_hand():

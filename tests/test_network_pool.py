@@ -90,12 +90,9 @@ def test_steps_are_in_the_precision_of_this_machine(
     assert model.layers[1].variable_dtype == "float32"
 
 
-def test_what_is_judged_is_the_network_or_its_average_in_float32(
-    tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("fkd.network_pool.precision_here", lambda asked: asked)
+def test_what_is_judged_is_the_network_or_its_average_in_float32(tiny_experiment: Path):
     rate = "training.optimizer={name: sgd, learning_rate: 0.1}"
-    plain = _pool(tiny_experiment, rate, "training.precision=mixed_bfloat16")
+    plain = _pool(tiny_experiment, rate, "training.precision=mixed_float16")
     averaging = _pool(tiny_experiment, rate, "training.weight_averaging=0.75")
     for pool, share in ((plain, 1.0), (averaging, 0.25)):
         model = pool.take((0,))

@@ -263,11 +263,7 @@ SYSTEMS = {
 
 
 @pytest.mark.parametrize("settings", SYSTEMS.values(), ids=SYSTEMS)
-def test_every_kind_resumes_bit_identically(
-    tmp_path: Path, tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str]
-):
-    # Emulated where the processor has no such instructions.
-    monkeypatch.setattr("fkd.network_pool.precision_here", lambda asked: asked)
+def test_every_kind_resumes_bit_identically(tmp_path: Path, tiny_experiment: Path, settings: list[str]):
     experiment = _load(tiny_experiment, "training.checkpoint_seconds=0", *settings)
     undisturbed = _train(tmp_path / "a", experiment)
     for _ in range(3 * 4):  # every batch and every epoch's end

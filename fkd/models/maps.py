@@ -13,11 +13,21 @@ from fkd.keypoints import HALF_WIDTH_PX
 
 Tensor = Any  # of the Keras backend, or a NumPy array
 
+# Channels that oneDNN computes together with AVX-512; with AVX2 half as many.
+_ONEDNN_BLOCK = 16
+
 
 def normalised_convolution(
     x: keras.KerasTensor, filters: int, kernel: int, seeds: Iterator[int], strides: int = 1
 ) -> keras.KerasTensor:
-    """A convolution with a He-normal kernel of its own seed, and batch normalisation, which has the bias."""
+    """A convolution with a He-normal kernel of its own seed, and batch normalisation, which has the bias.
+
+    oneDNN gets the gradient of a strided 1x1 convolution wrong, or writes it over other memory, where it has
+    fewer channels than a block (uxlfoundation/oneDNN issue 6035, open; TensorFlow 2.20 and 2.21 have it).
+    There the pixels are picked before the convolution, which computes the same.
+    """
+    if strides > 1 and kernel == 1 and x.shape[-1] < _ONEDNN_BLOCK:
+        x, strides = keras.layers.MaxPooling2D(1, strides, padding="same")(x), 1
     x = keras.layers.Conv2D(
         filters,
         kernel,
