@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from bench.rows import seconds
-from fkd.augment import Batch
-from fkd.experiment import load_experiment
-from fkd.keypoints import IMAGE_SIZE_PX
-from fkd.network_pool import NetworkPool
+from fkd.core.keypoints import IMAGE_SIZE_PX
+from fkd.experiment.experiment import load_experiment
+from fkd.training.augment import Batch
+from fkd.training.network_pool import NetworkPool
 
 MEMBERS_AT_ONCE = (1, 2, 4, 8)
 LARGER_BATCHES = (256, 512, 1024)

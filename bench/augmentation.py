@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from bench.published_generator import published_generator
 from bench.rows import Row, side_by_side
-from fkd.augment import Batches
+from fkd.core.keypoints import IMAGE_SIZE_PX, KAGGLE15, MAX_GREY, to_pixels
 from fkd.data.source import load_data
-from fkd.keypoints import IMAGE_SIZE_PX, KAGGLE15, MAX_GREY, to_pixels
-from fkd.settings.augmentation import Augmentation
+from fkd.experiment.augmentation import Augmentation
+from fkd.training.augment import Batches
 
 WHAT = "augmentation on one core, five transforms at p = 0.5"
 TRANSFORMS = ("flip", "contrast", "rotation", "elastic", "perspective")

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fkd.conventions import labelled_points
+from fkd.core.errors import UserError
 from fkd.data.faces import Faces
 from fkd.data.source import load_data
-from fkd.errors import UserError
-from fkd.experiment import Experiment
-from fkd.specialists import read_split
-from fkd.store import DEFAULT_STORE, Run
+from fkd.ensemble.label_offsets import labelled_points
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.store import DEFAULT_STORE, Run
+from fkd.runs.splits import read_split
 
 EXPERIMENT = "champion"
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from bench.command import fkd_seconds
 from fkd.data.source import load_data
-from fkd.experiment import load_experiment
-from fkd.store import MemberFolder, read_history
+from fkd.experiment.experiment import load_experiment
+from fkd.experiment.store import MemberFolder, read_history
 
 EXPERIMENT, SPECIALIST, EPOCHS = "passes/published", "eleven", 4
 FEW, MORE = 2, 6  # members; their difference tells what one costs, what is left is starting up

@@ -12,10 +12,17 @@ from scipy.stats import trim_mean
 from bench.champion_run import completely_labelled, table_of_champion
 from bench.conditions import RESULTS
 from fkd.data.faces import Faces
-from fkd.ensemble import Combine, Fit, average_predictions, fitted_by_halves, rmse_px, select_members
-from fkd.experiment import Experiment, Selection
-from fkd.specialists import finished_members, read_split, validation_predictions, validation_truth
-from fkd.store import Run
+from fkd.ensemble.selection import (
+    Combine,
+    Fit,
+    average_predictions,
+    fitted_by_halves,
+    rmse_px,
+    select_members,
+)
+from fkd.experiment.experiment import Experiment, Selection
+from fkd.experiment.store import Run
+from fkd.runs.splits import finished_members, read_split, validation_predictions, validation_truth
 
 TABLE = RESULTS / "combining.csv"
 TRIMMED_SHARE = 0.2  # of the members at either end

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from fkd.data.source import load_data
-from fkd.provenance import provenance
+from fkd.runs.provenance import provenance
 
 REPOSITORY = Path(__file__).parents[1]
 RESULTS = REPOSITORY / "experiments/results/benchmarks"
@@ -20,7 +20,7 @@ def data_folder() -> Path:
     if WILD15.is_dir():
         return WILD15
     if not SYNTHETIC.is_dir():
-        from fkd.data.synthetic import write_synthetic  # loads OpenCV
+        from fkd.data.synthetic.data_set import write_synthetic  # loads OpenCV
 
         print(f"Drawing {SYNTHETIC} ...", flush=True)
         write_synthetic(SYNTHETIC, training_faces=COMPETITION_ROWS, test_faces=COMPETITION_TEST_ROWS)
@@ -29,7 +29,7 @@ def data_folder() -> Path:
 
 def conditions(folder: Path) -> dict[str, str]:
     """Provenance of a benchmark, as a run has it, with processor, cores, GPU and day."""
-    from fkd.device import gpus_of_the_driver  # loads Keras
+    from fkd.training.device import gpus_of_the_driver  # loads Keras
 
     return {
         "date": date.today().isoformat(),

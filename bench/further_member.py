@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.one_member import Published, published
 from bench.rows import Row, side_by_side
-from fkd.network_pool import NetworkPool
+from fkd.training.network_pool import NetworkPool
 
 
 def measure(data_folder: Path) -> list[Row]:

@@ -17,14 +17,14 @@ from bench.conditions import REPOSITORY, RESULTS
 from bench.larger_set import larger_faces, write_larger_files
 from bench.rows import seconds
 from bench.stored_run import run_settings, write_run
-from fkd.batch_stream import member_batches
 from fkd.data.cache import load_folder
 from fkd.data.faces import FaceData
 from fkd.data.source import load_data
-from fkd.data.synthetic import write_synthetic
-from fkd.experiment import load_experiment
-from fkd.specialists import make_splits
-from fkd.store import Run
+from fkd.data.synthetic.data_set import write_synthetic
+from fkd.experiment.experiment import load_experiment
+from fkd.experiment.store import Run
+from fkd.runs.splits import make_splits
+from fkd.training.batches import member_batches
 
 matplotlib.use("Agg")
 

@@ -9,10 +9,10 @@ import pandas as pd
 from bench.champion_run import EXPERIMENT, completely_labelled, table_of_champion
 from bench.conditions import RESULTS
 from fkd.data.faces import Faces
-from fkd.ensemble import rmse_px
-from fkd.experiment import Experiment
-from fkd.specialists import finished_members, read_split, validation_predictions, validation_truth
-from fkd.store import Run
+from fkd.ensemble.selection import rmse_px
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.store import Run
+from fkd.runs.splits import finished_members, read_split, validation_predictions, validation_truth
 
 PARTS, POINTS = RESULTS / "limits-parts.csv", RESULTS / "limits-points.csv"
 AGAINST = RESULTS / "limits-against.csv"

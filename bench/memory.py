@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bench.command import FKD
 from bench.rows import Row
-from fkd.data.synthetic import write_synthetic
-from fkd.keypoints import IMAGE_SIZE_PX
+from fkd.core.keypoints import IMAGE_SIZE_PX
+from fkd.data.synthetic.data_set import write_synthetic
 
 _TRAINING_FACES, _TEST_FACES = 7049, 1783  # the competition's
 _LIMIT_BYTES = 1.5e9

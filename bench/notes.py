@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from bench.rows import Row
+from fkd.experiment.store import atomic_write_json
 from fkd.report.tables import markdown_table
-from fkd.store import atomic_write_json
 
 # The versions that are named, by their keys in the provenance of a run.
 _VERSIONS = {

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fkd.batch_stream import member_batches
 from fkd.data.faces import Faces
 from fkd.data.source import load_data
-from fkd.experiment import Experiment, load_experiment
-from fkd.network_pool import NetworkPool
-from fkd.progress import Progress
-from fkd.specialists import make_splits
-from fkd.status import MemberStatus
-from fkd.store import Run
-from fkd.train import MemberTask, MemberTraining
+from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.experiment.store import Run
+from fkd.runs.progress import Progress
+from fkd.runs.splits import make_splits
+from fkd.runs.status import MemberStatus
+from fkd.training.batches import member_batches
+from fkd.training.member_training import MemberTask, MemberTraining
+from fkd.training.network_pool import NetworkPool
 
 SPECIALIST = "four"
 

@@ -15,12 +15,12 @@ from matplotlib.ticker import NullFormatter
 
 from bench.conditions import RESULTS
 from bench.rows import Row
+from fkd.core.errors import UserError
 from fkd.data.source import load_data
-from fkd.ensemble import rmse_px
-from fkd.errors import UserError
-from fkd.experiment import load_experiment
-from fkd.specialists import finished_members, validation_predictions, validation_truth
-from fkd.store import DEFAULT_STORE, Run, runs_in
+from fkd.ensemble.selection import rmse_px
+from fkd.experiment.experiment import load_experiment
+from fkd.experiment.store import DEFAULT_STORE, Run, runs_in
+from fkd.runs.splits import finished_members, validation_predictions, validation_truth
 
 matplotlib.use("Agg")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from bench.at_once import IMAGES, noise
 from bench.rows import Row, side_by_side
-from fkd.device import precision_note
-from fkd.experiment import load_experiment
-from fkd.network_pool import NetworkPool
+from fkd.experiment.experiment import load_experiment
+from fkd.training.device import precision_note
+from fkd.training.network_pool import NetworkPool
 
 STEPS = 3
 

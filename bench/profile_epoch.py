@@ -102,20 +102,20 @@ def _in_checkout(checkout: Path, data_folder: Path) -> dict[str, float]:
 
 def profile(data_folder: Path) -> dict[str, float]:
     """Milliseconds a batch by stage, of the epochs after the first, in the fkd that is imported."""
-    import fkd.train
+    import fkd.training.member_training
 
     watch, augmenting_s, epochs = Stopwatch(), _time_augmentation(), []
     _time_the_step(watch)
     _time_the_stream(watch)
-    watch.time(fkd.train.MemberTraining, "_save", SAVING)
-    validate = fkd.train.MemberTraining._validate
+    watch.time(fkd.training.member_training.MemberTraining, "_save", SAVING)
+    validate = fkd.training.member_training.MemberTraining._validate
 
     def validate_and_note(training: Any) -> None:
         with watch.stage(VALIDATION):
             validate(training)
         epochs.append({**watch.seconds, AUGMENTATION: sum(augmenting_s)})
 
-    fkd.train.MemberTraining._validate = validate_and_note
+    fkd.training.member_training.MemberTraining._validate = validate_and_note
     batches, checkpoint_s = _train(data_folder)
     counted = batches * (EPOCHS - 1)
     first, last = epochs[0], epochs[-1]
@@ -134,23 +134,23 @@ def _time_the_step(watch: Stopwatch) -> None:
     from tensorflow.python.eager.context import Context
     from tensorflow.python.framework.ops import EagerTensor
 
-    import fkd.train
+    import fkd.training.member_training
 
     watch.time(Context, "call_function", STEP)
     watch.time(keras.Model, "reset_metrics", METRICS)
     watch.time(trainer, "pythonify_logs", METRICS)
     watch.time(EagerTensor, "__float__", METRICS)
-    if hasattr(fkd.train, "NetworkPool"):
-        watch.time(fkd.train.NetworkPool, "train", AROUND)
+    if hasattr(fkd.training.member_training, "NetworkPool"):
+        watch.time(fkd.training.member_training.NetworkPool, "train", AROUND)
     else:
         watch.time(keras.Model, "train_on_batch", AROUND)
 
 
 def _time_the_stream(watch: Stopwatch) -> None:
-    import fkd.train
+    import fkd.training.member_training
 
-    name = "prefetched" if hasattr(fkd.train, "prefetched") else "_prefetched"
-    original: Callable[..., Any] = getattr(fkd.train, name)
+    name = "prefetched" if hasattr(fkd.training.member_training, "prefetched") else "_prefetched"
+    original: Callable[..., Any] = getattr(fkd.training.member_training, name)
 
     def timed(*arguments: Any) -> Iterator[Any]:
         stream = original(*arguments)
@@ -162,12 +162,12 @@ def _time_the_stream(watch: Stopwatch) -> None:
         finally:
             stream.close()
 
-    setattr(fkd.train, name, timed)
+    setattr(fkd.training.member_training, name, timed)
 
 
 def _time_augmentation() -> list[float]:
     """Processor seconds of every batch that is made from now on."""
-    from fkd.augment import Batches
+    from fkd.training.augment import Batches
 
     original, seconds = Batches.__call__, []
 
@@ -187,14 +187,14 @@ def _train(data_folder: Path) -> tuple[int, float]:
     """Train a member as `fkd train` does; its batches an epoch and the usual seconds between two saves."""
     from rich.console import Console
 
+    from fkd.core.interrupt import StopRequest
     from fkd.data.source import load_data
-    from fkd.experiment import load_experiment
-    from fkd.interrupt import StopRequest
-    from fkd.members import train_members
-    from fkd.progress import Progress
-    from fkd.specialists import make_splits
-    from fkd.status import run_status
-    from fkd.store import Run
+    from fkd.experiment.experiment import load_experiment
+    from fkd.experiment.store import Run
+    from fkd.runs.members import train_members
+    from fkd.runs.progress import Progress
+    from fkd.runs.splits import make_splits
+    from fkd.runs.status import run_status
 
     checkpoint_s = load_experiment("ensemble").training.checkpoint_seconds
     settings = (FOUR, f"training.max_epochs={EPOCHS}", "training.checkpoint_seconds=1e6")

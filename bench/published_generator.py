@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter, map_coordinates
 from skimage.transform import rotate
 
-from fkd.keypoints import CENTRE_PX, IMAGE_SIZE_PX
+from fkd.core.keypoints import CENTRE_PX, IMAGE_SIZE_PX
 
 PROBABILITY = 0.5
 CONTRAST_LIMIT = 0.2

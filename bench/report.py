@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.command import fkd_seconds
 from bench.stored_run import EPOCHS, run_settings, write_run
 from fkd.data.source import load_data
-from fkd.data.synthetic import write_synthetic
+from fkd.data.synthetic.data_set import write_synthetic
 
 COMPETITION_ROWS = 7049
 MEMBERS = 100

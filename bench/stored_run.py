@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 
 from fkd.data.faces import FaceData
-from fkd.experiment import load_experiment
-from fkd.provenance import provenance
-from fkd.specialists import make_splits, validation_truth
-from fkd.store import MemberFolder, Run, open_run, sha256
+from fkd.experiment.experiment import load_experiment
+from fkd.experiment.store import MemberFolder, Run, open_run, sha256
+from fkd.runs.provenance import provenance
+from fkd.runs.splits import make_splits, validation_truth
 
 EPOCHS = 300
 
 
 def write_run(store: Path, faces: FaceData, members: int = 100) -> Run:
     """The run of ensemble.yaml with half of the members in each specialist and EPOCHS epochs in each."""
-    from fkd.models.build import build_model  # loads Keras
+    from fkd.training.networks.build import build_model  # loads Keras
 
     experiment = load_experiment("ensemble", run_settings(members))
     run = Run(store / f"{experiment.name}-{faces.name}")

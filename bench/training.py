@@ -8,8 +8,8 @@ import pandas as pd
 
 from bench.one_member import Published, published
 from bench.rows import Row, seconds
-from fkd.members import train_together
-from fkd.network_pool import NetworkPool
+from fkd.runs.members import train_together
+from fkd.training.network_pool import NetworkPool
 
 REPEATS = 5
 BATCHES = 8

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fkd.errors import UserError
-from fkd.interrupt import EXIT_INTERRUPTED, InterruptedTrainingError, stop_on_signals
+from fkd.core.errors import UserError
+from fkd.core.interrupt import EXIT_INTERRUPTED, InterruptedTrainingError, stop_on_signals
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -128,7 +128,7 @@ def train(
     goes on.
     """
     from fkd import pipeline
-    from fkd.engines import Engine
+    from fkd.runs.engines.engine import Engine
 
     with stop_on_signals() as stop:
         pipeline.train(
@@ -300,7 +300,7 @@ def tune(
     Trials that lag behind end early (ASHA); validation RMSE decides.
     """
     from fkd import pipeline
-    from fkd.trials import SearchPlan
+    from fkd.runs.search.trials import SearchPlan
 
     with stop_on_signals() as stop:
         pipeline.tune(

@@ -14,32 +14,17 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from fkd.core.errors import UserError
+from fkd.core.interrupt import StopRequest
+from fkd.core.keypoints import schema_of
 from fkd.data.faces import FaceData
 from fkd.data.source import load_data, name_data
 from fkd.data.summary import summarise
-from fkd.engines import HERE, Engine, claim_devices, opened
-from fkd.ensemble import SelectionReport, selection_report
-from fkd.errors import UserError
-from fkd.experiment import Experiment, load_experiment
-from fkd.interrupt import StopRequest
-from fkd.keypoints import schema_of
-from fkd.labels import list_far_labels
-from fkd.progress import Progress
-from fkd.provenance import provenance
-from fkd.remote_session import remote_session
-from fkd.report.faces import faces_png
-from fkd.report.tables import estimates_table, score_table, selection_table, status_table
-from fkd.settings.space import read_space
-from fkd.specialists import (
-    finished_members,
-    read_split,
-    submission_offsets_px,
-    validation_predictions,
-    validation_truth,
-)
-from fkd.spot import watch_ec2
-from fkd.status import run_status
-from fkd.store import (
+from fkd.ensemble.distillation import find_teacher, taught_splits
+from fkd.ensemble.label_outliers import list_far_labels
+from fkd.ensemble.selection import SelectionReport, selection_report
+from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.experiment.store import (
     DEFAULT_STORE,
     Run,
     atomic_write_bytes,
@@ -50,11 +35,26 @@ from fkd.store import (
     runs_in,
     write_experiment,
 )
-from fkd.teacher import find_teacher, taught_splits
-from fkd.trials import SearchPlan, draw_trials, specialist_to_search, write_results
+from fkd.report.figures.faces import faces_png
+from fkd.report.tables import estimates_table, score_table, selection_table, status_table
+from fkd.runs.engines.engine import HERE, Engine, claim_devices, opened
+from fkd.runs.progress import Progress
+from fkd.runs.provenance import provenance
+from fkd.runs.remote.session import remote_session
+from fkd.runs.search.space import read_space
+from fkd.runs.search.trials import SearchPlan, draw_trials, specialist_to_search, write_results
+from fkd.runs.splits import (
+    finished_members,
+    read_split,
+    submission_offsets_px,
+    validation_predictions,
+    validation_truth,
+)
+from fkd.runs.spot import watch_ec2
+from fkd.runs.status import run_status
 
 if TYPE_CHECKING:
-    from fkd.remote import RemoteStore
+    from fkd.runs.remote.remote_store import RemoteStore
 
 _SHOWN = slice(16)  # test faces with their predicted points
 
@@ -116,7 +116,7 @@ def train(
         _move_aside(request, run, console)
     with _remote(request, run, console) as remote:
         if not run.experiment.exists():
-            from fkd.models.build import try_network
+            from fkd.training.networks.build import try_network
 
             claim_devices(engine, experiment.resources)
             try_network(experiment.network)  # before anything is written
@@ -131,7 +131,7 @@ def train(
             console.print(f"{run.path}: nothing to train, all {len(experiment.members)} members are done")
             return
 
-        from fkd.worker import Work
+        from fkd.runs.worker import Work
 
         store = request.store_folder, request.store_url
         work = Work(run, experiment, faces.training, splits, *store, tensorboard, engine.at_once)
@@ -171,9 +171,9 @@ def submit(request: Request, console: Console) -> None:
             "fkd select says how the members validate"
         )
 
-    from fkd.device import require_visible_gpu
-    from fkd.predict import predict_ensemble
-    from fkd.submission import submission_table, total_rmse_px, write_submission
+    from fkd.ensemble.submission import submission_table, total_rmse_px, write_submission
+    from fkd.training.device import require_visible_gpu
+    from fkd.training.predict import predict_ensemble
 
     console.print(f"Predicting {len(faces.test.ids):,} test images on {require_visible_gpu()}")
     chosen = {report.specialist: report.chosen for report in reports}
@@ -198,7 +198,7 @@ def submit(request: Request, console: Console) -> None:
 
 def score_files(submission: Path, solution: Path, console: Console) -> None:
     """Print the RMSE of a submission; features come from the solution or the lookup table beside it."""
-    from fkd.submission import read_features, read_solution, read_submission, score
+    from fkd.ensemble.submission import read_features, read_solution, read_submission, score
 
     lookup = solution.with_name("IdLookupTable.csv")
     features = read_features(lookup) if lookup.is_file() else None
@@ -207,14 +207,14 @@ def score_files(submission: Path, solution: Path, console: Console) -> None:
 
 def explore(request: Request, console: Console, path: Path | None) -> None:
     """Write what the data look like, and what an experiment's random changes do to them, as a page."""
-    from fkd.report.data_figures import data_section  # loads matplotlib
+    from fkd.report.figures.data_figures import data_section  # loads matplotlib
     from fkd.report.page import page_html
 
     experiment = load_experiment(request.experiment, request.settings) if request.experiment else None
     faces = load_data(request.data, console.print, experiment.schema_points if experiment else None)
     sections = [data_section(faces, schema_of(faces.point_names))]
     if experiment:
-        from fkd.report.augmentation_figures import augmentation_section  # loads matplotlib
+        from fkd.report.figures.augmentation_figures import augmentation_section  # loads matplotlib
 
         sections.append(augmentation_section(faces, experiment))
     path = path or Path(f"explore-{faces.name}.html")
@@ -231,9 +231,9 @@ def predict(
     console: Console,
 ) -> None:
     """Find the faces of whole photos and write their points: a picture each, one JSON and one CSV for all."""
-    from fkd.device import require_visible_gpu
-    from fkd.loaded_ensemble import find_run, load_ensemble
-    from fkd.photo_predictions import predict_photos
+    from fkd.deploy.photos import predict_photos
+    from fkd.ensemble.predict import find_run, load_ensemble
+    from fkd.training.device import require_visible_gpu
 
     run = find_run(store, run_name)
     require_visible_gpu()
@@ -247,8 +247,8 @@ def predict(
 
 def demo(store: Path, run_name: str | None, host: str, port: int, console: Console) -> None:
     """Show the page on which photos are dropped until it is stopped; it keeps nothing."""
-    from fkd.demo import serve
-    from fkd.device import require_visible_gpu
+    from fkd.deploy.demo import serve
+    from fkd.training.device import require_visible_gpu
 
     require_visible_gpu()
     serve(store, run_name, host, port, console.print)
@@ -258,8 +258,8 @@ def export(request: Request, console: Console, folder: Path, formats: Sequence[s
     """Write the chosen ensemble as one model that needs no fkd, and a card, into a new folder."""
     run, experiment, faces, reports = _select(request, console)
 
-    from fkd.device import require_visible_gpu
-    from fkd.export import export_ensemble
+    from fkd.deploy.export import export_ensemble
+    from fkd.training.device import require_visible_gpu
 
     require_visible_gpu()
     export_ensemble(run, experiment, reports, faces, folder, formats, console.print)
@@ -281,11 +281,11 @@ def tune(
     specialist = specialist_to_search(experiment, plan.specialist)
     trials = draw_trials(name, request.settings, specialist, read_space(plan.space), plan.trials)
     faces = load_data(request.data, console.print, experiment.schema_points)
-    from fkd.ray_engine import describe_cluster, ray_cluster  # loads Keras
+    from fkd.runs.engines.ray_tasks import describe_cluster, ray_cluster  # loads Keras
 
     folder, url = request.store_folder / "tune", request.store_url and f"{request.store_url}/tune"
     with ray_cluster(address):
-        from fkd.search import search  # loads Ray Tune
+        from fkd.runs.search.search import search  # loads Ray Tune
 
         console.print(f"{len(trials)} trials of {name}, {specialist}, on {describe_cluster()}")
         outcomes = search(trials, faces, specialist, plan.first_epochs, folder, url, console.print, stop)
@@ -301,7 +301,7 @@ def compare(
     only: experiments to train, none for all. The tables go into README.md, between marks with the file's
     name, and into results/ beside the file.
     """
-    from fkd.comparison import compare_table, load_comparison
+    from fkd.report.comparison import compare_table, load_comparison
     from fkd.report.comparison_tables import write_tables
 
     comparison = load_comparison(file, only)

@@ -169,7 +169,7 @@ def run_round(chaos: Chaos, tally: Tally, undisturbed: dict[str, np.ndarray], ki
 
 def wreak(folder: Path, kills: int, seed: int) -> Tally:
     """Train undisturbed, then in rounds until the kills are spent; AssertionError if a round differs."""
-    from fkd.data.synthetic import write_synthetic
+    from fkd.data.synthetic.data_set import write_synthetic
 
     write_synthetic(folder / "faces", seed=1, training_faces=60, test_faces=6)
     (folder / "chaos.yaml").write_text(EXPERIMENT)

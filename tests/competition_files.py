@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fkd.keypoints import IMAGE_SIZE_PX, KAGGLE15
+from fkd.core.keypoints import IMAGE_SIZE_PX, KAGGLE15
 
 Table = list[list[str]]
 PIXELS = IMAGE_SIZE_PX**2

@@ -45,7 +45,7 @@ selection: {policy: best}
 @pytest.fixture(scope="session")
 def faces_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder `faces` with 30 training faces and 6 test images in the competition's format."""
-    from fkd.data.synthetic import write_synthetic
+    from fkd.data.synthetic.data_set import write_synthetic
 
     folder = tmp_path_factory.mktemp("data") / "faces"
     write_synthetic(folder, seed=1, training_faces=30, test_faces=6)
@@ -101,7 +101,7 @@ def s3_client(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[Metadata]:
-    from fkd.spot import ENDPOINT_VARIABLE
+    from fkd.runs.spot import ENDPOINT_VARIABLE
 
     with Metadata() as server:
         monkeypatch.setenv(ENDPOINT_VARIABLE, f"http://127.0.0.1:{server.server_port}/")

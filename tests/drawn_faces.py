@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fkd.augment import PIXELS, Array, Batches
-from fkd.keypoints import IMAGE_SIZE_PX, KAGGLE15, Schema, to_pixels
-from fkd.settings.augmentation import Augmentation
+from fkd.core.keypoints import IMAGE_SIZE_PX, KAGGLE15, Schema, to_pixels
+from fkd.experiment.augmentation import Augmentation
+from fkd.training.augment import PIXELS, Array, Batches
 
 ALL = KAGGLE15.indices("all")
 NOSE = KAGGLE15.names.index("nose_tip")

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from fkd.device import precision_here
+from fkd.training.device import precision_here
 
 # Of the gradient's norm: ReLUs open and close by rounding. What was written over differs by its own size.
 TOLERANCE = 0.05
@@ -55,8 +55,8 @@ def gradients(network: dict[str, Any], precision: str) -> np.ndarray:
     import tensorflow as tf
     from pydantic import TypeAdapter
 
-    from fkd.models.build import build_model
-    from fkd.settings.network import Network
+    from fkd.experiment.network import Network
+    from fkd.training.networks.build import build_model
 
     keras.utils.clear_session()
     model = build_model(TypeAdapter(Network).validate_python(network), 2, (0,), precision)

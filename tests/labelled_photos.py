@@ -7,7 +7,7 @@ from xml.sax.saxutils import quoteattr
 import cv2
 import numpy as np
 
-from fkd.keypoints import IBUG68, IMM73
+from fkd.core.keypoints import IBUG68, IMM73
 
 Box = tuple[int, int, int, int]  # left, top, width, height
 

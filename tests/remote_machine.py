@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from fkd.lease import LeaseTiming
-from fkd.remote import RemoteStore
-from fkd.store import Run
-from fkd.uploads import Patience
+from fkd.experiment.store import Run
+from fkd.runs.remote.lease import LeaseTiming
+from fkd.runs.remote.remote_store import RemoteStore
+from fkd.runs.remote.uploads import Patience
 
 QUICK = Patience(first_retry_s=0.01, longest_retry_s=0.05)
 TIMING = LeaseTiming(heartbeat_s=0.02, settle_s=0.0)

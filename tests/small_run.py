@@ -14,9 +14,9 @@ import pandas as pd
 import yaml
 from conftest import TINY_EXPERIMENT
 
+from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.keypoints import KAGGLE15
-from fkd.store import MemberFolder, Run, sha256
+from fkd.experiment.store import MemberFolder, Run, sha256
 
 ERRORS_PX = (1, -1, 7, -7)
 VALIDATION = (8, 9, 10, 11)

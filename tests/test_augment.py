@@ -22,10 +22,10 @@ from drawn_faces import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fkd.augment import MAX_GREY, PIXELS, draw_warp, node_weights
-from fkd.experiment import load_experiment
-from fkd.keypoints import CENTRE_PX, IMAGE_SIZE_PX, KAGGLE15, SCHEMAS, Schema, to_unit
-from fkd.settings.augmentation import Augmentation
+from fkd.core.keypoints import CENTRE_PX, IMAGE_SIZE_PX, KAGGLE15, SCHEMAS, Schema, to_unit
+from fkd.experiment.augmentation import Augmentation
+from fkd.experiment.experiment import load_experiment
+from fkd.training.augment import MAX_GREY, PIXELS, draw_warp, node_weights
 
 LEFT_EYE, RIGHT_EYE, NOSE, MOUTH = KAGGLE15.indices("four")
 

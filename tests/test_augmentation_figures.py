@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.experiment import Experiment, Variant, load_experiment
-from fkd.keypoints import KAGGLE15
-from fkd.report.augmentation_figures import (
+from fkd.experiment.experiment import Experiment, Variant, load_experiment
+from fkd.report.figures.augmentation_figures import (
     augmentation_section,
     best_labelled_row,
     draw_changes,

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd.augment import Batches
-from fkd.batch_stream import SharedBatches, member_batches, prefetched
 from fkd.data.faces import Faces
-from fkd.experiment import load_experiment
+from fkd.experiment.experiment import load_experiment
+from fkd.training.augment import Batches
+from fkd.training.batches import SharedBatches, member_batches, prefetched
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import bench.__main__ as command
 from bench.notes import Measured, notes
 from bench.rows import Row, side_by_side
 from bench.topics import TOPICS, in_fresh_process
-from fkd.errors import UserError
+from fkd.core.errors import UserError
 
 CONDITIONS = {
     "date": "2026-11-22",

@@ -2,8 +2,10 @@ import keras
 import numpy as np
 import pytest
 
-from fkd.errors import UserError
-from fkd.models.build import (
+from fkd.core.errors import UserError
+from fkd.experiment.network import Convolution, ConvolutionalNetwork, HeatmapNetwork, Network
+from fkd.experiment.training import CosineDecay, ExponentialDecay, Optimizer, ReduceOnPlateau, Training
+from fkd.training.networks.build import (
     build_loss,
     build_metric,
     build_model,
@@ -11,8 +13,6 @@ from fkd.models.build import (
     build_plateau,
     read_points,
 )
-from fkd.settings.network import Convolution, ConvolutionalNetwork, HeatmapNetwork, Network
-from fkd.settings.training import CosineDecay, ExponentialDecay, Optimizer, ReduceOnPlateau, Training
 
 CNN = ConvolutionalNetwork(convolutions=(Convolution(filters=1, kernel=3, pool=8),))
 HEATMAP = HeatmapNetwork(kind="heatmap", filters=(1,))

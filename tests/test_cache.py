@@ -10,12 +10,12 @@ import pytest
 from competition_files import Table, competition_tables, write_competition, write_table
 from labelled_photos import write_dlib, write_imm, write_photo
 
+from fkd.core.errors import UserError
+from fkd.core.keypoints import IBUG68, IMM73, KAGGLE15, Schema, listed_schema
 from fkd.data import cache
 from fkd.data.cache import cache_path, checksum_files, load_folder
 from fkd.data.faces import FaceData
 from fkd.data.kaggle_csv import find_files
-from fkd.errors import UserError
-from fkd.keypoints import IBUG68, IMM73, KAGGLE15, Schema, listed_schema
 
 
 @pytest.fixture

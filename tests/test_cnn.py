@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from fkd.models.build import build_model
-from fkd.settings.network import Convolution, ConvolutionalNetwork
+from fkd.experiment.network import Convolution, ConvolutionalNetwork
+from fkd.training.networks.build import build_model
 
 SMALL = ConvolutionalNetwork(convolutions=(Convolution(filters=2, kernel=3, pool=2),), dense=(4,))
 

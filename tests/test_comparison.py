@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from command_line import fkd
 
-from fkd.comparison import Row, Table, compare_table, load_comparison
+from fkd.core.errors import UserError
+from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.errors import UserError
-from fkd.experiment import Experiment, load_experiment
-from fkd.keypoints import KAGGLE15
-from fkd.store import Run, open_run, sha256
+from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.experiment.store import Run, open_run, sha256
+from fkd.report.comparison import Row, Table, compare_table, load_comparison
 
 ROWS = 6
 TRUTH_PX = np.random.default_rng(0).uniform(20, 80, (ROWS, 15, 2)).astype(np.float32)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fkd.errors import UserError
+from fkd.core.errors import UserError
 from fkd.report.comparison_tables import write_tables
 
 MARKS = [f"<!-- {end}: written by fkd compare --file c.yaml -->\n" for end in ("begin", "end")]

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fkd.conventions import asked_points, labelled_points, offsets_px, with_offsets
-from fkd.keypoints import KAGGLE15
+from fkd.core.keypoints import KAGGLE15
+from fkd.ensemble.label_offsets import asked_points, labelled_points, offsets_px, with_offsets
 
 FACES = 40
 

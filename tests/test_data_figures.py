@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure as Drawing
 
+from fkd.core.keypoints import IBUG68, IMM73, KAGGLE15, Schema, listed_schema
 from fkd.data.faces import FaceData, Faces
 from fkd.data.source import load_data
 from fkd.data.split import near_duplicates
-from fkd.keypoints import IBUG68, IMM73, KAGGLE15, Schema, listed_schema
-from fkd.report.data_figures import (
+from fkd.report.figures.data_figures import (
     block_rows,
     data_section,
     mean_image,

@@ -16,19 +16,19 @@ from browser import WIDTHS_PX, Watched, chromium, overflow_px, watch
 from conftest import TINY_EXPERIMENT
 from whole_photos import photo_with_faces
 
-from fkd.data.synthetic import draw_faces
-from fkd.demo import MAX_FILE_BYTES, answer_photo, build_page
-from fkd.errors import UserError
-from fkd.experiment import load_experiment
-from fkd.keypoints import KAGGLE15, to_unit
-from fkd.loaded_ensemble import find_run, load_ensemble
-from fkd.models.build import build_model
-from fkd.store import Run, atomic_write_json, open_run, sha256
+from fkd.core.errors import UserError
+from fkd.core.keypoints import KAGGLE15, to_unit
+from fkd.data.synthetic.data_set import draw_faces
+from fkd.deploy.demo import MAX_FILE_BYTES, answer_photo, build_page
+from fkd.ensemble.predict import find_run, load_ensemble
+from fkd.experiment.experiment import load_experiment
+from fkd.experiment.store import Run, atomic_write_json, open_run, sha256
+from fkd.training.networks.build import build_model
 
 SERVE = """
 import sys
 from pathlib import Path
-from fkd.demo import serve
+from fkd.deploy.demo import serve
 serve(Path(sys.argv[1]), None, "127.0.0.1", int(sys.argv[2]), lambda line: print(line, flush=True))
 """
 LEFT_PX, TOP_PX, SIDE_PX = 60, 80, 200  # of the drawn face in the photo

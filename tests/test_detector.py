@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fkd.data.synthetic import draw_faces
-from fkd.detector import CASCADE, WHOLE_IMAGE, crop_faces, face_crops, find_faces, from_crops
-from fkd.errors import UserError
-from fkd.keypoints import IMAGE_SIZE_PX, KAGGLE15
+from fkd.core.errors import UserError
+from fkd.core.keypoints import IMAGE_SIZE_PX, KAGGLE15
+from fkd.data.crops import CASCADE, WHOLE_IMAGE, crop_faces, face_crops, find_faces, from_crops
+from fkd.data.synthetic.data_set import draw_faces
 
 REAL_FACES = Path(__file__).parents[2] / "shared" / "data" / "wild15"
 BLANK = np.full((IMAGE_SIZE_PX, IMAGE_SIZE_PX), 128, np.uint8)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fkd import device
-from fkd.errors import UserError
-from fkd.settings.training import Precision, Training
+from fkd.core.errors import UserError
+from fkd.experiment.training import Precision, Training
+from fkd.training import device
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch):
 
 def test_threads_are_taken_before_anything_is_computed():
     script = (
-        "from fkd.device import take_share; import tensorflow as tf; take_share(1); take_share(1);"
+        "from fkd.training.device import take_share; import tensorflow as tf; take_share(1); take_share(1);"
         "print(tf.config.threading.get_intra_op_parallelism_threads()); tf.constant(1.0); take_share(2)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -1,7 +1,7 @@
 import pytest
 
-from fkd.engines import Engine
-from fkd.errors import UserError
+from fkd.core.errors import UserError
+from fkd.runs.engines.engine import Engine
 
 
 def test_what_does_not_go_together_is_refused():

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fkd.ensemble import (
+from fkd.core.errors import UserError
+from fkd.core.keypoints import KAGGLE15
+from fkd.ensemble.selection import (
     Combine,
     Estimate,
     MemberScore,
@@ -21,9 +23,7 @@ from fkd.ensemble import (
     select_members,
     selection_report,
 )
-from fkd.errors import UserError
-from fkd.experiment import Experiment, Selection
-from fkd.keypoints import KAGGLE15
+from fkd.experiment.experiment import Experiment, Selection
 
 Array = npt.NDArray[np.float64]
 

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from small_run import small_faces, write_run
 
-from fkd.report.error_figures import error_section
+from fkd.report.figures.error_figures import error_section
 from fkd.report.page import Section
 from fkd.report.run_record import read_run
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd.errors import UserError
-from fkd.experiment import Experiment, differences, load_experiment
+from fkd.core.errors import UserError
+from fkd.experiment.experiment import Experiment, differences, load_experiment
 
 REPOSITORY = Path(__file__).parents[1]
 

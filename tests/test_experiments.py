@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from fkd.batch_stream import member_batches
 from fkd.data.faces import Faces
-from fkd.experiment import EXPERIMENTS_FOLDER, Experiment, Prediction, load_experiment
-from fkd.members import train_together
-from fkd.models.build import build_model
-from fkd.network_pool import NetworkPool
-from fkd.predict import predict_ensemble
-from fkd.progress import Progress
-from fkd.settings.network import ConvolutionalNetwork
-from fkd.status import run_status
-from fkd.store import Run
-from fkd.train import MemberTask, MemberTraining
+from fkd.experiment.experiment import EXPERIMENTS_FOLDER, Experiment, Prediction, load_experiment
+from fkd.experiment.network import ConvolutionalNetwork
+from fkd.experiment.store import Run
+from fkd.runs.members import train_together
+from fkd.runs.progress import Progress
+from fkd.runs.status import run_status
+from fkd.training.batches import member_batches
+from fkd.training.member_training import MemberTask, MemberTraining
+from fkd.training.network_pool import NetworkPool
+from fkd.training.networks.build import build_model
+from fkd.training.predict import predict_ensemble
 
 REPOSITORY = Path(__file__).parents[1]
 NOT_EXPERIMENTS = ("comparison", "ablation", "spot/skypilot", "spot/ray-cluster")

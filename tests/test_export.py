@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fkd.core.errors import UserError
+from fkd.core.keypoints import CENTRE_PX, HALF_WIDTH_PX, KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.ensemble import Estimate, MemberScore, SelectionReport
-from fkd.errors import UserError
-from fkd.experiment import Experiment, Prediction, load_experiment
-from fkd.export import CARD, FORMATS, ensemble_model, export_ensemble
-from fkd.keypoints import CENTRE_PX, HALF_WIDTH_PX, KAGGLE15
-from fkd.models.build import build_model
-from fkd.predict import predict_ensemble
-from fkd.settings.network import HeatmapNetwork, Network, ResidualNetwork, ResNet
-from fkd.store import Run
+from fkd.deploy.export import CARD, FORMATS, ensemble_model, export_ensemble
+from fkd.ensemble.selection import Estimate, MemberScore, SelectionReport
+from fkd.experiment.experiment import Experiment, Prediction, load_experiment
+from fkd.experiment.network import HeatmapNetwork, Network, ResidualNetwork, ResNet
+from fkd.experiment.store import Run
+from fkd.training.networks.build import build_model
+from fkd.training.predict import predict_ensemble
 
 needs_onnx = pytest.mark.skipif(
     any(find_spec(package) is None for package in FORMATS["onnx"].packages),
@@ -188,7 +188,7 @@ def test_a_model_that_answers_otherwise_is_refused_and_nothing_is_left(
     tmp_path: Path, run: Run, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ):
     _save_constant_member(run, experiment, "four", 0, shift_px=0)
-    monkeypatch.setattr("fkd.export.predict_ensemble", lambda *_: np.full((3, 15, 2), 50.002))
+    monkeypatch.setattr("fkd.deploy.export.predict_ensemble", lambda *_: np.full((3, 15, 2), 50.002))
     before = sorted(tmp_path.iterdir())
     with pytest.raises(UserError, match=r"--format keras: .* differs by 50 px; nothing was written"):
         export_ensemble(run, experiment, [_report("four", 0)], _faces(), tmp_path / "out")
@@ -224,6 +224,6 @@ def test_an_empty_folder_is_filled(tmp_path: Path, run: Run, experiment: Experim
 def test_a_missing_package_is_named(
     tmp_path: Path, run: Run, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("fkd.export.find_spec", lambda name: None if name == "tf2onnx" else name)
+    monkeypatch.setattr("fkd.deploy.export.find_spec", lambda name: None if name == "tf2onnx" else name)
     with pytest.raises(UserError, match="tf2onnx cannot be found; run `make onnx`"):
         export_ensemble(run, experiment, [_report("four", 0)], _faces(), tmp_path / "out", ["onnx"])

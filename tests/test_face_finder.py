@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pytest
 from whole_photos import GREY, photo_with_faces
 
-from fkd.errors import UserError
-from fkd.face_finder import find_faces_in_photo
+from fkd.core.errors import UserError
+from fkd.data.face_finder import find_faces_in_photo
 
 # Eyes, nose tip and mouth corners of a face in pixels. Their mean is (120, 100); their squared distances
 # from it are 800, 800, 0, 625 and 625: root mean square 23.87, so the frame is 3.85 times that, 91.9 pixels

@@ -1,6 +1,6 @@
 import numpy as np
 
-from fkd.report.face_grid import draw_faces
+from fkd.report.figures.face_grid import draw_faces
 
 IMAGES = np.full((4, 96, 96), 7, np.uint8)
 TRUTH = np.full((4, 2, 2), 30.0)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
-from fkd.keypoints import KAGGLE15
-from fkd.report.face_sheet import LEFT_COLOUR, MIDLINE_COLOUR, RIGHT_COLOUR, face_sheet, side_colours
+from fkd.core.keypoints import KAGGLE15
+from fkd.report.figures.face_sheet import LEFT_COLOUR, MIDLINE_COLOUR, RIGHT_COLOUR, face_sheet, side_colours
 
 
 def test_colours_follow_the_persons_sides() -> None:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from small_run import small_faces, write_done, write_run
 
-from fkd.experiment import validate_experiment
-from fkd.report.filter_figures import filter_section, read_first_kernel
+from fkd.experiment.experiment import validate_experiment
+from fkd.report.figures.filter_figures import filter_section, read_first_kernel
 from fkd.report.run_record import read_run
 
 FACES = small_faces()
@@ -60,7 +60,7 @@ def test_no_member_is_finished(tmp_path: Path):
 def test_keras_keeps_the_first_kernel_there(tmp_path: Path, network: dict[str, object]):
     import keras
 
-    from fkd.models.build import build_model
+    from fkd.training.networks.build import build_model
 
     settings = {
         "name": "kernels",

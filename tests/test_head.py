@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from fkd.models.head import activation, add_head
-from fkd.settings.network import Dense, Head
+from fkd.experiment.network import Dense, Head
+from fkd.training.networks.head import activation, add_head
 
 
 def _head(settings: Head, outputs: int = 2) -> keras.Model:

@@ -5,10 +5,10 @@ import keras
 import numpy as np
 import pytest
 
-from fkd.keypoints import to_pixels, to_unit
-from fkd.models.heatmap import build_heatmap
-from fkd.models.maps import HeatmapLoss, read_peaks
-from fkd.settings.network import HeatmapNetwork
+from fkd.core.keypoints import to_pixels, to_unit
+from fkd.experiment.network import HeatmapNetwork
+from fkd.training.networks.heatmap import build_heatmap
+from fkd.training.networks.maps import HeatmapLoss, read_peaks
 
 
 def build(filters: tuple[int, ...], points: int = 1, first_seed: int = 1, **settings: Any) -> keras.Model:

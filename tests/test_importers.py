@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelled_photos import asf_text, box_xml, dlib_xml, image_xml, write_dlib, write_imm, write_photo
 
+from fkd.core.errors import UserError
+from fkd.core.keypoints import IBUG68, IMM73, KAGGLE15, Schema, listed_schema
 from fkd.data.faces import FaceData
-from fkd.data.importers import (
+from fkd.data.kaggle_csv import find_files, read_training
+from fkd.data.labelled_photos import (
     Square,
     cut_out,
     find_asf_files,
@@ -18,9 +21,6 @@ from fkd.data.importers import (
     read_asf_files,
     read_dlib_files,
 )
-from fkd.data.kaggle_csv import find_files, read_training
-from fkd.errors import UserError
-from fkd.keypoints import IBUG68, IMM73, KAGGLE15, Schema, listed_schema
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

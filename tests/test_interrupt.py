@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fkd.interrupt import EXIT_INTERRUPTED, StopRequest, stop_on_signals
+from fkd.core.interrupt import EXIT_INTERRUPTED, StopRequest, stop_on_signals
 
 
 def test_the_exit_status_is_documented_and_its_own():
@@ -37,7 +37,7 @@ def test_the_first_reason_stays():
 def test_a_second_sigint_ends_the_process_at_once():
     code = (
         "import os, signal, time\n"
-        "from fkd.interrupt import stop_on_signals\n"
+        "from fkd.core.interrupt import stop_on_signals\n"
         "with stop_on_signals() as stop:\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    print(stop.reason, flush=True)\n"

@@ -19,11 +19,11 @@ from competition_files import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fkd.core.errors import UserError
+from fkd.core.keypoints import KAGGLE15, listed_schema
 from fkd.data import kaggle_csv
 from fkd.data.faces import FaceData
 from fkd.data.kaggle_csv import find_files, missing_files, read_files, read_test, read_training
-from fkd.errors import UserError
-from fkd.keypoints import KAGGLE15, listed_schema
 
 WILD15 = Path(__file__).parents[2] / "shared" / "data" / "wild15"
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fkd.keypoints import (
+from fkd.core.keypoints import (
     IBUG68,
     IMM73,
     KAGGLE15,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fkd import lease as lease_module
-from fkd.lease import Holder, Lease, Leases, LeaseTiming
-from fkd.locks import process_is_dead
-from fkd.object_store import ObjectStore
+from fkd.runs.locks import process_is_dead
+from fkd.runs.remote import lease as lease_module
+from fkd.runs.remote.lease import Holder, Lease, Leases, LeaseTiming
+from fkd.runs.remote.object_store import ObjectStore
 
 KEY = "run/four/00/lease.json"
 NEVER_S = 3600.0

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fkd.errors import UserError
-from fkd.experiment import Experiment, load_experiment
-from fkd.keypoints import KAGGLE15
-from fkd.loaded_ensemble import find_run, load_ensemble
-from fkd.models.build import build_model
-from fkd.predict import predict_ensemble
-from fkd.store import MemberFolder, Run, atomic_write_json, open_run, runs_in, sha256
+from fkd.core.errors import UserError
+from fkd.core.keypoints import KAGGLE15
+from fkd.ensemble.predict import find_run, load_ensemble
+from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.experiment.store import MemberFolder, Run, atomic_write_json, open_run, runs_in, sha256
+from fkd.training.networks.build import build_model
+from fkd.training.predict import predict_ensemble
 
 FACES = np.random.default_rng(0).integers(0, 256, (11, 96, 96), np.uint8)  # more than go at once
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from fkd.locks import Holder, lock_holder, member_lock
-from fkd.store import MemberFolder
+from fkd.experiment.store import MemberFolder
+from fkd.runs.locks import Holder, lock_holder, member_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from fkd.locks import member_lock
-from fkd.store import MemberFolder
+from fkd.runs.locks import member_lock
+from fkd.experiment.store import MemberFolder
 with member_lock(MemberFolder(Path(sys.argv[1]))) as held:
     print(held, flush=True)
     time.sleep(60)

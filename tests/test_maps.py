@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fkd.keypoints import to_pixels, to_unit
-from fkd.models.maps import HeatmapLoss, map_logits, normalised_convolution, read_peaks
+from fkd.core.keypoints import to_pixels, to_unit
+from fkd.training.networks.maps import HeatmapLoss, map_logits, normalised_convolution, read_peaks
 
 inside_px = st.floats(16, 79, width=32)  # eight standard deviations from every edge
 

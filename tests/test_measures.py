@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fkd.ensemble import average_predictions, rmse_px
-from fkd.keypoints import IBUG68, IMM73, KAGGLE15
+from fkd.core.keypoints import IBUG68, IMM73, KAGGLE15
+from fkd.ensemble.selection import average_predictions, rmse_px
 from fkd.report.measures import (
     binned_errors,
     continued_greedily,

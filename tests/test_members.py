@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import fkd.members
+import fkd.runs.members
+from fkd.core.interrupt import InterruptedTrainingError, StopRequest
 from fkd.data.faces import Faces
-from fkd.experiment import Experiment, load_experiment
-from fkd.interrupt import InterruptedTrainingError, StopRequest
-from fkd.locks import member_lock
-from fkd.members import train_members, train_together
-from fkd.network_pool import NetworkPool
-from fkd.progress import Progress
-from fkd.remote import RemoteUnreachableError
-from fkd.specialists import Split
-from fkd.status import run_status
-from fkd.store import MemberFolder, Run, is_done
-from fkd.train import MemberTask, Steps
+from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.experiment.store import MemberFolder, Run, is_done
+from fkd.runs.locks import member_lock
+from fkd.runs.members import train_members, train_together
+from fkd.runs.progress import Progress
+from fkd.runs.remote.remote_store import RemoteUnreachableError
+from fkd.runs.splits import Split
+from fkd.runs.status import run_status
+from fkd.training.member_training import MemberTask, Steps
+from fkd.training.network_pool import NetworkPool
 
 NOBODY = Faces(np.zeros((0, 96, 96), np.uint8), np.zeros((0, 15, 2), np.float32), np.zeros(0, np.int64))
 NO_ROWS = np.zeros(0, np.int64)
@@ -112,8 +112,8 @@ class Setting:
 @pytest.fixture
 def setting(tmp_path: Path, tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch):
     FakeTraining.trained, FakeTraining.pools, FakeTraining.act = [], [], FakeTraining.finish
-    monkeypatch.setattr(fkd.members, "MemberTraining", FakeTraining)
-    monkeypatch.setattr(fkd.members, "_LOOK_AGAIN_S", 0.05)
+    monkeypatch.setattr(fkd.runs.members, "MemberTraining", FakeTraining)
+    monkeypatch.setattr(fkd.runs.members, "_LOOK_AGAIN_S", 0.05)
     setting = Setting(tmp_path, load_experiment(str(tiny_experiment)))
     yield setting
     setting.console.file.close()
@@ -190,7 +190,7 @@ def test_a_member_that_another_process_holds_comes_last(setting: Setting, monkey
     other = threading.Thread(target=hold)
     other.start()
     held.wait(20)
-    monkeypatch.setattr(fkd.members, "_pause", lambda stop: (let_go.set(), other.join()))
+    monkeypatch.setattr(fkd.runs.members, "_pause", lambda stop: (let_go.set(), other.join()))
     setting.train()
     assert FakeTraining.trained == ["eleven/00", "four/01", "four/00"]
     assert setting.said().count("Waiting for members that others train: four/00 by process") == 1

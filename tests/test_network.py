@@ -1,7 +1,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from fkd.settings.network import Network
+from fkd.experiment.network import Network
 
 NETWORK = TypeAdapter(Network)
 SHRINKING = {"filters": 1, "kernel": 5, "pool": 4}  # 96 -> 23 -> 4 -> 0

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from fkd.augment import Batch
-from fkd.experiment import load_experiment
-from fkd.models.build import build_model
-from fkd.network_pool import NetworkPool
+from fkd.experiment.experiment import load_experiment
+from fkd.training.augment import Batch
+from fkd.training.network_pool import NetworkPool
+from fkd.training.networks.build import build_model
 
 
 def _pool(tiny_experiment: Path, *settings: str) -> NetworkPool:
@@ -84,7 +84,7 @@ def test_a_step_s_metrics_are_those_of_its_batch(tiny_experiment: Path):
 def test_steps_are_in_the_precision_of_this_machine(
     tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch, here: str, computed: str
 ):
-    monkeypatch.setattr("fkd.network_pool.precision_here", {"mixed_bfloat16": here}.get)
+    monkeypatch.setattr("fkd.training.network_pool.precision_here", {"mixed_bfloat16": here}.get)
     model = _pool(tiny_experiment, "training.precision=mixed_bfloat16").take((0,))
     assert model.layers[1].compute_dtype == computed
     assert model.layers[1].variable_dtype == "float32"

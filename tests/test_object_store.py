@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from fkd.errors import UserError
-from fkd.object_store import ObjectStore
+from fkd.core.errors import UserError
+from fkd.runs.remote.object_store import ObjectStore
 
 
 @pytest.fixture(params=["file", "memory"])

@@ -11,9 +11,9 @@ from PIL import Image
 from playwright.sync_api import Browser
 from small_run import small_faces, write_run
 
-from fkd.keypoints import KAGGLE15
-from fkd.report.augmentation_figures import augmentation_section
-from fkd.report.data_figures import data_section
+from fkd.core.keypoints import KAGGLE15
+from fkd.report.figures.augmentation_figures import augmentation_section
+from fkd.report.figures.data_figures import data_section
 from fkd.report.page import page_html
 from fkd.report.run_record import read_run
 from fkd.report.run_sections import report_sections

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from whole_photos import photo_with_faces
 
-from fkd.errors import UserError
-from fkd.keypoints import listed_schema
-from fkd.photo_predictions import predict_photo, predict_photos
-from fkd.photos import read_photo
-from fkd.store import Run
+from fkd.core.errors import UserError
+from fkd.core.keypoints import listed_schema
+from fkd.data.photos import read_photo
+from fkd.deploy.photos import predict_photo, predict_photos
+from fkd.experiment.store import Run
 
 FACE = (60, 40, 160)  # left, top, side
 SQUARE_COLUMNS = ["photo", "face", "left_px", "top_px", "side_px"]

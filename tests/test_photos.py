@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from fkd.errors import UserError
-from fkd.photos import draw_points, encode_picture, read_photo
+from fkd.core.errors import UserError
+from fkd.data.photos import draw_points, encode_picture, read_photo
 
 # Red, green / blue, white; grey values by ITU-R 601: 76, 150 / 29, 255.
 COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)

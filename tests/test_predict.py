@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from fkd.experiment import Experiment, Prediction, load_experiment
-from fkd.keypoints import KAGGLE15
-from fkd.models.build import build_model
-from fkd.predict import predict_ensemble, predict_pixels, predict_view
-from fkd.store import Run
-from fkd.views import view_matrices
+from fkd.core.keypoints import KAGGLE15
+from fkd.experiment.experiment import Experiment, Prediction, load_experiment
+from fkd.experiment.store import Run
+from fkd.training.networks.build import build_model
+from fkd.training.predict import predict_ensemble, predict_pixels, predict_view
+from fkd.training.test_time_augmentation import view_matrices
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 96, 96), np.uint8)
 

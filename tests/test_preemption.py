@@ -15,8 +15,8 @@ from command_line import assert_same_results, command, fkd, read_results
 from conftest import TINY_EXPERIMENT
 from metadata_service import NOTICE, Metadata
 
-from fkd.locks import member_lock
-from fkd.store import Run
+from fkd.experiment.store import Run
+from fkd.runs.locks import member_lock
 
 Results = dict[str, np.ndarray]
 

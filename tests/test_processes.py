@@ -8,7 +8,7 @@ import numpy as np
 from command_line import assert_same_results, fkd
 from interruptible import PATIENCE_S, start, wait_until
 
-from fkd.processes import Share, shares
+from fkd.runs.engines.processes import Share, shares
 
 
 def test_cores_are_divided_and_gpus_taken_in_turn():

@@ -3,8 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from fkd.progress import Progress
-from fkd.status import MemberStatus
+from fkd.runs.progress import Progress
+from fkd.runs.status import MemberStatus
 
 MEMBERS = [
     MemberStatus("four/00", "done", epochs=10),
@@ -17,7 +17,7 @@ MEMBERS = [
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that the test sets by hand."""
     now_s = [100.0]
-    monkeypatch.setattr("fkd.progress.time.monotonic", lambda: now_s[0])
+    monkeypatch.setattr("fkd.runs.progress.time.monotonic", lambda: now_s[0])
     return now_s
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from fkd.data.faces import FaceData, Faces
-from fkd.provenance import provenance
+from fkd.runs.provenance import provenance
 
 NOBODY = Faces(np.zeros((0, 96, 96), np.uint8), np.zeros((0, 15, 2), np.float32), np.zeros(0, np.int64))
 

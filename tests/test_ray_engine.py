@@ -11,11 +11,11 @@ import pytest
 from command_line import assert_same_results, fkd
 from interruptible import PATIENCE_S, start, wait_until
 
-from fkd.errors import UserError
-from fkd.experiment import load_experiment
-from fkd.ray_engine import _train_member, ray_cluster
-from fkd.store import Run
-from fkd.worker import Work
+from fkd.core.errors import UserError
+from fkd.experiment.experiment import load_experiment
+from fkd.experiment.store import Run
+from fkd.runs.engines.ray_tasks import _train_member, ray_cluster
+from fkd.runs.worker import Work
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 

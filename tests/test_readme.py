@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from fkd.errors import UserError
-from fkd.report.readme import replace_part
+from fkd.core.errors import UserError
+from fkd.report.markdown import replace_part
 
 TEXT = "above\n<!-- begin: written by it -->\nold\n<!-- end: written by it -->\nbelow\n"
 

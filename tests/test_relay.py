@@ -3,16 +3,16 @@ import io
 import pytest
 from rich.console import Console
 
-from fkd.progress import Progress
-from fkd.relay import Event, Relay, show
-from fkd.status import MemberStatus
+from fkd.runs.engines.relay import Event, Relay, show
+from fkd.runs.progress import Progress
+from fkd.runs.status import MemberStatus
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that the test sets by hand."""
     now_s = [100.0]
-    monkeypatch.setattr("fkd.relay.time.monotonic", lambda: now_s[0])
+    monkeypatch.setattr("fkd.runs.engines.relay.time.monotonic", lambda: now_s[0])
     return now_s
 
 

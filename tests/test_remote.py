@@ -7,12 +7,12 @@ import s3fs
 from remote_machine import WAIT_S, Machine, position, wait_until
 from tcp_proxy import Proxy
 
-from fkd.errors import UserError
-from fkd.experiment import Experiment, load_experiment
-from fkd.object_store import ObjectStore
-from fkd.remote import RemoteStore, RemoteUnreachableError
-from fkd.store import MemberFolder, Run, open_run
-from fkd.uploads import Patience
+from fkd.core.errors import UserError
+from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.experiment.store import MemberFolder, Run, open_run
+from fkd.runs.remote.object_store import ObjectStore
+from fkd.runs.remote.remote_store import RemoteStore, RemoteUnreachableError
+from fkd.runs.remote.uploads import Patience
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from rich.console import Console, RenderableType
 
-from fkd.ensemble import Estimate, MemberScore, SelectionReport
-from fkd.report.faces import faces_png
+from fkd.ensemble.selection import Estimate, MemberScore, SelectionReport
+from fkd.report.figures.faces import faces_png
 from fkd.report.tables import (
     estimates_table,
     markdown_table,
@@ -13,7 +13,7 @@ from fkd.report.tables import (
     selection_table,
     status_table,
 )
-from fkd.status import MemberStatus
+from fkd.runs.status import MemberStatus
 
 REPORT = SelectionReport(
     specialist="four",

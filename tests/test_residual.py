@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from fkd.keypoints import to_pixels, to_unit
-from fkd.models.build import build_loss, read_points
-from fkd.models.residual import build_residual
-from fkd.settings.network import ResidualNetwork
-from fkd.settings.training import Training
+from fkd.core.keypoints import to_pixels, to_unit
+from fkd.experiment.network import ResidualNetwork
+from fkd.experiment.training import Training
+from fkd.training.networks.build import build_loss, read_points
+from fkd.training.networks.residual import build_residual
 
 
 def network(filters: tuple[int, ...], **settings: Any) -> ResidualNetwork:

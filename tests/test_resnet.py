@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from fkd.errors import UserError
-from fkd.models.resnet import build_resnet, load_pretrained
-from fkd.settings.network import Dense, ResNet
+from fkd.core.errors import UserError
+from fkd.experiment.network import Dense, ResNet
+from fkd.training.networks.resnet import build_resnet, load_pretrained
 
 HUB = importlib.util.find_spec("keras_hub") is not None
 needs_hub = pytest.mark.skipif(not HUB, reason="keras-hub is not installed: make resnet")

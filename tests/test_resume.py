@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from fkd.errors import UserError
-from fkd.resume import TrainingState, load_state, position_of, save_state
-from fkd.store import MemberFolder
+from fkd.core.errors import UserError
+from fkd.experiment.store import MemberFolder
+from fkd.training.state import TrainingState, load_state, position_of, save_state
 
 STATE = TrainingState(
     epoch=2,

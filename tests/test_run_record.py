@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from small_run import small_faces, write_done, write_history, write_run
 
-from fkd.errors import UserError
+from fkd.core.errors import UserError
+from fkd.experiment.store import Run
 from fkd.report.run_record import read_run
-from fkd.store import Run
 
 FACES = small_faces()
 

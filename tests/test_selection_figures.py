@@ -5,9 +5,9 @@ import pytest
 from matplotlib.axes import Axes
 from small_run import small_faces, write_run
 
+from fkd.report.figures.selection_figures import selection_section
 from fkd.report.page import Section
 from fkd.report.run_record import read_run
-from fkd.report.selection_figures import selection_section
 
 FACES = small_faces()
 

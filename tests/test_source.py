@@ -9,10 +9,10 @@ from competition_files import Table, write_competition
 from kagglehub.exceptions import DataCorruptionError, KaggleApiHTTPError, UnauthenticatedError
 from labelled_photos import write_imm
 
+from fkd.core.errors import UserError
+from fkd.core.keypoints import IMM73, Schema, listed_schema
 from fkd.data.faces import FaceData
 from fkd.data.source import choose_source, folder_name, load_data, name_data
-from fkd.errors import UserError
-from fkd.keypoints import IMM73, Schema, listed_schema
 
 
 @pytest.fixture(autouse=True)
@@ -39,9 +39,9 @@ def generated(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         folders.append(folder)
         write_competition(folder)
 
-    fake = ModuleType("fkd.data.synthetic")
+    fake = ModuleType("fkd.data.synthetic.data_set")
     fake.write_synthetic = write_synthetic  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "fkd.data.synthetic", fake)
+    monkeypatch.setitem(sys.modules, "fkd.data.synthetic.data_set", fake)
     return folders
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fkd.errors import UserError
-from fkd.settings.space import Distribution, draw_settings, read_space
+from fkd.core.errors import UserError
+from fkd.runs.search.space import Distribution, draw_settings, read_space
 
 SPACE = {
     "training.optimizer.learning_rate": Distribution(log_uniform=(1e-4, 1e-2)),

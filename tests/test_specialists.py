@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fkd.core.errors import UserError
+from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.errors import UserError
-from fkd.experiment import Experiment, Prediction, load_experiment
-from fkd.keypoints import KAGGLE15
-from fkd.specialists import (
+from fkd.experiment.experiment import Experiment, Prediction, load_experiment
+from fkd.experiment.store import MemberFolder, Run, sha256
+from fkd.runs.splits import (
     finished_members,
     make_splits,
     read_split,
     submission_offsets_px,
     validation_predictions,
 )
-from fkd.store import MemberFolder, Run, sha256
 
 FACES = 20
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fkd.core.errors import UserError
+from fkd.core.keypoints import IMAGE_SIZE_PX
 from fkd.data.split import NEAR_DUPLICATE_BITS, _near_duplicates, group_faces, split_rows
-from fkd.errors import UserError
-from fkd.keypoints import IMAGE_SIZE_PX
 
 group_lists = st.lists(st.integers(0, 8), min_size=2, max_size=40).filter(lambda names: len(set(names)) > 1)
 fractions = st.floats(0.05, 0.95)

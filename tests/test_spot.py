@@ -4,8 +4,8 @@ import time
 import pytest
 from metadata_service import NOTICE, Metadata
 
-from fkd.interrupt import StopRequest
-from fkd.spot import read_notice, watch_ec2
+from fkd.core.interrupt import StopRequest
+from fkd.runs.spot import read_notice, watch_ec2
 
 
 def _until(true, seconds: float = 10.0) -> bool:

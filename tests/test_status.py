@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from fkd.experiment import load_experiment
-from fkd.locks import member_lock
-from fkd.status import MemberStatus, run_status
-from fkd.store import Run
+from fkd.experiment.experiment import load_experiment
+from fkd.experiment.store import Run
+from fkd.runs.locks import member_lock
+from fkd.runs.status import MemberStatus, run_status
 
 
 def test_done_begun_and_waiting_members(tmp_path: Path, tiny_experiment: Path):

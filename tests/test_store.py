@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd.errors import UserError
-from fkd.experiment import Experiment, load_experiment
-from fkd.store import (
+from fkd.core.errors import UserError
+from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.experiment.store import (
     Run,
     atomic_path,
     atomic_write_array,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fkd.errors import UserError
-from fkd.keypoints import Schema
-from fkd.submission import (
+from fkd.core.errors import UserError
+from fkd.core.keypoints import Schema
+from fkd.ensemble.submission import (
     read_features,
     read_solution,
     read_submission,

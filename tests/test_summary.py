@@ -5,10 +5,10 @@ import numpy as np
 from competition_files import Table, write_competition
 from labelled_photos import write_imm
 
-from fkd.data.importers import find_asf_files, read_asf_files
+from fkd.core.keypoints import IMM73, listed_schema
 from fkd.data.kaggle_csv import find_files, read_files
+from fkd.data.labelled_photos import find_asf_files, read_asf_files
 from fkd.data.summary import summarise
-from fkd.keypoints import IMM73, listed_schema
 
 
 def take_labels_away(tables: dict[str, Table]) -> None:

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fkd.data import synthetic
-from fkd.data.face_drawing import draw_face
-from fkd.data.face_model import Identity, Scene
-from fkd.data.synthetic import draw_faces, write_synthetic
-from fkd.errors import UserError
-from fkd.keypoints import CENTRE_PX, IMAGE_SIZE_PX, KAGGLE15
+from fkd.core.errors import UserError
+from fkd.core.keypoints import CENTRE_PX, IMAGE_SIZE_PX, KAGGLE15
+from fkd.data.synthetic import data_set as synthetic
+from fkd.data.synthetic.data_set import draw_faces, write_synthetic
+from fkd.data.synthetic.face_drawing import draw_face
+from fkd.data.synthetic.face_model import Identity, Scene
 
 TRAINING_FACES, TEST_FACES = 60, 30
 FULL, FOUR = 2 * len(KAGGLE15.names), 2 * len(KAGGLE15.subsets["four"])

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from test_loaded_ensemble import select, write_member
 
+from fkd.core.errors import UserError
+from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.errors import UserError
-from fkd.experiment import Experiment, load_experiment
-from fkd.keypoints import KAGGLE15
-from fkd.predict import predict_ensemble
-from fkd.specialists import make_splits, read_split
-from fkd.store import Run, open_run
-from fkd.teacher import find_teacher, taught_splits
+from fkd.ensemble.distillation import find_teacher, taught_splits
+from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.experiment.store import Run, open_run
+from fkd.runs.splits import make_splits, read_split
+from fkd.training.predict import predict_ensemble
 
 LABEL_PX = 40
 

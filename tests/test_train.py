@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import fkd.train
-from fkd.batch_stream import member_batches
+import fkd.training.member_training
+from fkd.core.errors import UserError
+from fkd.core.interrupt import InterruptedTrainingError
+from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import Faces
-from fkd.ensemble import rmse_px
-from fkd.errors import UserError
-from fkd.experiment import Experiment, load_experiment
-from fkd.interrupt import InterruptedTrainingError
-from fkd.keypoints import KAGGLE15
-from fkd.members import train_together
-from fkd.network_pool import NetworkPool
-from fkd.progress import Progress
-from fkd.resume import TrainingState
-from fkd.settings.training import Training
-from fkd.status import run_status
-from fkd.store import MemberFolder, Run, damaged_files
-from fkd.train import MemberTask, MemberTraining, Steps
+from fkd.ensemble.selection import rmse_px
+from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.experiment.store import MemberFolder, Run, damaged_files
+from fkd.experiment.training import Training
+from fkd.runs.members import train_together
+from fkd.runs.progress import Progress
+from fkd.runs.status import run_status
+from fkd.training.batches import member_batches
+from fkd.training.member_training import MemberTask, MemberTraining, Steps
+from fkd.training.network_pool import NetworkPool
+from fkd.training.state import TrainingState
 
 TIMES = {"seconds": "", "training_seconds": ""}
 
@@ -115,8 +115,8 @@ class _KilledError(Exception):
 
 
 def _kill_in(monkeypatch: pytest.MonkeyPatch, function: str, call: int) -> None:
-    """The call-th call of a function of fkd.train fails instead, as if the process had died there."""
-    original, calls = getattr(fkd.train, function), []
+    """The call-th call of a function of fkd.training.member_training fails instead, as if the process had died there."""
+    original, calls = getattr(fkd.training.member_training, function), []
 
     def dying(*args, **keywords):
         calls.append(function)
@@ -124,7 +124,7 @@ def _kill_in(monkeypatch: pytest.MonkeyPatch, function: str, call: int) -> None:
             raise _KilledError
         return original(*args, **keywords)
 
-    monkeypatch.setattr(fkd.train, function, dying)
+    monkeypatch.setattr(fkd.training.member_training, function, dying)
 
 
 # 20 images in batches of 8 are three batches an epoch; with checkpoint_seconds=0 every batch is saved.
@@ -171,11 +171,11 @@ def test_states_are_saved_checkpoint_seconds_apart(
 ):
     # The clock moves one second a look; an epoch looks a few times, so every epoch takes several seconds.
     now_s = iter(range(10**6))
-    monkeypatch.setattr("fkd.train.time.monotonic", lambda: float(next(now_s)))
+    monkeypatch.setattr("fkd.training.member_training.time.monotonic", lambda: float(next(now_s)))
     saves: list[int] = []
-    save = fkd.train.save_state
+    save = fkd.training.member_training.save_state
     monkeypatch.setattr(
-        fkd.train,
+        fkd.training.member_training,
         "save_state",
         lambda folder, model, state: (saves.append(next(now_s)), save(folder, model, state)),
     )
@@ -228,7 +228,7 @@ def test_patience_counts_epochs_without_a_better_one():
     training = Training(max_epochs=100, patience_epochs=5)
     for epoch, best_epoch, expected in ((14, 10, False), (15, 10, True), (100, 99, True)):
         state = TrainingState(epoch=epoch, best_epoch=best_epoch)
-        assert fkd.train._finished(state, training, images_per_epoch=20) == expected
+        assert fkd.training.member_training._finished(state, training, images_per_epoch=20) == expected
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_early_stop_keeps_the_best_weights_not_the_last(
 ):
     # The second epoch is made to look worse than the first, whose predictions are then the member's.
     scores_px = iter([2.0, 3.0])
-    monkeypatch.setattr(fkd.train, "rmse_px", lambda predictions, truth: next(scores_px))
+    monkeypatch.setattr(fkd.training.member_training, "rmse_px", lambda predictions, truth: next(scores_px))
     folder = _train(tmp_path / "a", _load(tiny_experiment, "training.patience_epochs=1"))
     assert len(_history(folder)) == 2
     monkeypatch.undo()

@@ -4,9 +4,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from small_run import small_faces, write_done, write_history, write_run
 
+from fkd.report.figures.training_figures import training_section
 from fkd.report.page import Section
 from fkd.report.run_record import read_run
-from fkd.report.training_figures import training_section
 
 FACES = small_faces()
 

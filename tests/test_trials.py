@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from fkd.errors import UserError
-from fkd.experiment import load_experiment
-from fkd.settings.space import Distribution
-from fkd.trials import Outcome, SearchPlan, draw_trials, specialist_to_search, write_results
+from fkd.core.errors import UserError
+from fkd.experiment.experiment import load_experiment
+from fkd.runs.search.space import Distribution
+from fkd.runs.search.trials import Outcome, SearchPlan, draw_trials, specialist_to_search, write_results
 
 SPACE = {"specialists.four.batch_size": Distribution(choice=(4, 8))}
 

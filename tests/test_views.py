@@ -1,6 +1,6 @@
 import numpy as np
 
-from fkd.views import back, seen, view_matrices
+from fkd.training.test_time_augmentation import back, seen, view_matrices
 
 
 def test_the_first_view_is_the_face_as_it_is():

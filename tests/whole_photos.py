@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fkd.data.synthetic import draw_faces
+from fkd.data.synthetic.data_set import draw_faces
 
 GREY = 128
 

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from fkd.core.errors import UserError
+from fkd.core.keypoints import SCHEMAS, Schema
 from fkd.data.faces import FaceData, Faces
 from fkd.data.formats import check_points, recognise
-from fkd.errors import UserError
-from fkd.keypoints import SCHEMAS, Schema
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from fkd.errors import UserError
+from fkd.core.errors import UserError
 
 _MISSING = {"", "nan", "na", "n/a", "null"}
 _LARGEST_COORDINATE = float(np.finfo(np.float32).max)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from fkd.core.errors import UserError
+from fkd.core.keypoints import IBUG68, IMM73, KAGGLE15, SCHEMAS, Schema
 from fkd.data.faces import FaceData
-from fkd.data.importers import find_asf_files, find_dlib_files, read_asf_files, read_dlib_files
 from fkd.data.kaggle_csv import find_files, missing_files, read_files
-from fkd.errors import UserError
-from fkd.keypoints import IBUG68, IMM73, KAGGLE15, SCHEMAS, Schema
+from fkd.data.labelled_photos import find_asf_files, find_dlib_files, read_asf_files, read_dlib_files
 
 Files = dict[str, Path]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from fkd.core.keypoints import IMAGE_SIZE_PX, KAGGLE15, Schema
 from fkd.data.csv_cells import (
     Cell,
     Line,
@@ -27,7 +28,6 @@ from fkd.data.csv_cells import (
     unique_integers,
 )
 from fkd.data.faces import FaceData, Faces
-from fkd.keypoints import IMAGE_SIZE_PX, KAGGLE15, Schema
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
+from fkd.core.errors import UserError
+from fkd.core.keypoints import KAGGLE15, Schema
 from fkd.data.cache import load_folder
 from fkd.data.faces import FaceData
 from fkd.data.formats import check_points
 from fkd.data.kaggle_csv import OPTIONAL_FILES, REQUIRED_FILES, find_files, missing_files
-from fkd.errors import UserError
-from fkd.keypoints import KAGGLE15, Schema
 
 DATA_FOLDER = Path("data")
 SYNTHETIC_FOLDER = DATA_FOLDER / "synthetic"
@@ -82,7 +82,7 @@ def generate_synthetic(say: Callable[[str], None] = print) -> Path:
     Raises UserError if it cannot be written.
     """
     if len(find_files(SYNTHETIC_FOLDER)) < len(REQUIRED_FILES + OPTIONAL_FILES):
-        from fkd.data.synthetic import write_synthetic  # loads OpenCV
+        from fkd.data.synthetic.data_set import write_synthetic  # loads OpenCV
 
         say(f"Generating the synthetic set in {SYNTHETIC_FOLDER}/ ...")
         try:

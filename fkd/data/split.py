@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fkd.errors import UserError
+from fkd.core.errors import UserError
 
 _HASH_SAMPLES = 32
 _HASH_FREQUENCIES = 8

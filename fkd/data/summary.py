@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 
+from fkd.core.keypoints import CENTRE_PX, HALF_WIDTH_PX, schema_of
 from fkd.data.faces import FaceData
-from fkd.keypoints import CENTRE_PX, HALF_WIDTH_PX, schema_of
 
 
 def summarise(data: FaceData) -> list[str]:

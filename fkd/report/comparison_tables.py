@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fkd.report.readme import replace_part
+from fkd.experiment.store import atomic_write_bytes
+from fkd.report.markdown import replace_part
 from fkd.report.tables import markdown_table
-from fkd.store import atomic_write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd

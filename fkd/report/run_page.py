@@ -3,14 +3,14 @@
 import numpy as np
 import numpy.typing as npt
 
+from fkd.core.keypoints import schema_of
 from fkd.data.faces import FaceData
-from fkd.keypoints import schema_of
-from fkd.report.augmentation_figures import augmentation_section
-from fkd.report.data_figures import data_section
+from fkd.experiment.store import Run, atomic_write_bytes
+from fkd.report.figures.augmentation_figures import augmentation_section
+from fkd.report.figures.data_figures import data_section
 from fkd.report.page import page_html
 from fkd.report.run_record import read_run
 from fkd.report.run_sections import report_sections
-from fkd.store import Run, atomic_write_bytes
 
 
 def write_report(run: Run, faces: FaceData, predictions_px: npt.NDArray[np.floating] | None = None) -> None:

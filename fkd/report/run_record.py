@@ -8,15 +8,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fkd.core.errors import UserError
+from fkd.core.keypoints import Schema
 from fkd.data.faces import FaceData
-from fkd.ensemble import Estimate, MemberScore, SelectionReport, average_predictions, selection_report
-from fkd.errors import UserError
-from fkd.experiment import Experiment, Specialist
-from fkd.keypoints import Schema
-from fkd.specialists import Split, finished_members, read_split, validation_predictions, validation_truth
-from fkd.status import MemberState, run_status
-from fkd.store import Run, member_name
-from fkd.submission import read_submission
+from fkd.ensemble.selection import (
+    Estimate,
+    MemberScore,
+    SelectionReport,
+    average_predictions,
+    selection_report,
+)
+from fkd.ensemble.submission import read_submission
+from fkd.experiment.experiment import Experiment, Specialist
+from fkd.experiment.store import Run, member_name
+from fkd.runs.splits import Split, finished_members, read_split, validation_predictions, validation_truth
+from fkd.runs.status import MemberState, run_status
 
 _HISTORY = ("epoch", "images", "rmse_px", "validation_rmse_px", "training_seconds", "seconds")
 # So many members are named one by one in a sentence.

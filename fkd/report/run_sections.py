@@ -9,13 +9,13 @@ import numpy.typing as npt
 import yaml
 
 from fkd.data.faces import FaceData
-from fkd.report.error_figures import error_section
-from fkd.report.face_grid import draw_faces
-from fkd.report.filter_figures import filter_section
+from fkd.report.figures.error_figures import error_section
+from fkd.report.figures.face_grid import draw_faces
+from fkd.report.figures.filter_figures import filter_section
+from fkd.report.figures.selection_figures import selection_section
+from fkd.report.figures.training_figures import training_section
 from fkd.report.page import Figure, Section
 from fkd.report.run_record import RunRecord
-from fkd.report.selection_figures import selection_section
-from fkd.report.training_figures import training_section
 
 _FACES = 18
 

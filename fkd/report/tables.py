@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from fkd.ensemble import Estimate, SelectionReport
-from fkd.status import MemberStatus
+from fkd.ensemble.selection import Estimate, SelectionReport
+from fkd.runs.status import MemberStatus
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ def estimates_table(reports: Sequence[SelectionReport]) -> Table:
 
 
 def score_table(score: pd.DataFrame) -> Table:
-    """RMSE over all values, by Usage, by keypoint and by feature, as `fkd.submission.score` gives it."""
+    """RMSE over all values, by Usage, by keypoint and by feature, as `fkd.ensemble.submission.score` gives it."""
     table = Table(title="score")
     table.add_column("part")
     table.add_column("name")

@@ -1,0 +1,234 @@
+"""A page on this machine: drop a photo or use the webcam, see the points of its faces. It keeps nothing."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fkd.core.errors import UserError
+from fkd.core.interrupt import stop_on_signals
+from fkd.core.keypoints import IMAGE_SIZE_PX
+from fkd.data.face_finder import find_faces_in_photo
+from fkd.data.photos import MAX_MEGAPIXELS, read_photo
+from fkd.deploy.photos import FacePoints, draw_faces, predict_squares
+from fkd.ensemble.predict import Ensemble, find_run, load_ensemble
+from fkd.experiment.store import Run, runs_in
+from fkd.runs.splits import finished_members
+
+if TYPE_CHECKING:
+    import gradio as gr
+    from gradio.data_classes import ImageData
+
+_MB = 2**20
+MAX_FILE_BYTES = 20 * _MB
+_HEADERS = ("face", "point", "x", "y", "spread px")
+_LONGEST_SHOWN_PX = 1600  # a larger picture takes seconds to send and shows no more
+# Uploads live for ten minutes, so that another run can be tried on the same photo; the end deletes all.
+_LOOK_FOR_OLD_UPLOADS_S, _UPLOAD_LIVES_S = 60, 600
+_RUNS_IN_MEMORY = 2
+_FONTS = ("system-ui", "sans-serif")  # those of the reader's system: none are fetched
+
+_ABOUT = f"""# Points of faces
+Drop a photo, paste one, or use the webcam: at most {MAX_FILE_BYTES // _MB} MB and {MAX_MEGAPIXELS}
+megapixels. Photos stay on the machine that runs this page and are deleted. The spread is the standard
+deviation of the members' points, in pixels of the photo: where it is large, the members disagree."""
+
+Say = Callable[[str], None]
+Answer = tuple[npt.NDArray[np.uint8] | None, str, list[tuple[int, str, float, float, float]]]
+
+
+def serve(store: Path, run: str | None, host: str, port: int, say: Say) -> None:
+    """Show the page at http://host:port until SIGINT or SIGTERM; uploaded files are gone afterwards.
+
+    Raises UserError without gradio, for a run that cannot predict, and for a port that is taken.
+    """
+    with stop_on_signals() as stop, tempfile.TemporaryDirectory(prefix="fkd-demo-") as uploads:
+        os.environ["GRADIO_TEMP_DIR"] = uploads
+        page = build_page(store, run)
+        try:
+            page.launch(
+                server_name=host,
+                server_port=port,
+                share=False,
+                max_file_size=MAX_FILE_BYTES,
+                theme=_theme(),
+                footer_links=[],
+                run_history=False,  # the browser's own record of photos and results
+                enable_monitoring=False,
+                ssr_mode=False,
+                mcp_server=False,
+                pwa=False,
+                prevent_thread_lock=True,
+                quiet=True,
+            )
+        except OSError as error:
+            raise UserError(
+                f"--host {host} --port {port}: expected a free port of this machine, received one that "
+                "cannot be opened; name another --port"
+            ) from error
+        say(f"http://{host}:{port}: drop a photo; Ctrl-C ends")
+        while not stop.reason:
+            time.sleep(0.2)
+        page.close(verbose=False)
+
+
+def build_page(store: Path, run: str | None) -> "gr.Blocks":
+    """The page; a run of the store can be chosen, at first the named one or the last selected.
+
+    Its uploads go to the folder GRADIO_TEMP_DIR. Raises UserError without gradio, and if the first run has no
+    members that can predict.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+    try:
+        import gradio as gr
+    except ImportError as error:
+        raise UserError("fkd demo: expected the package gradio, received none; run make demo") from error
+    first = find_run(store, run)
+    runs = {_name(store, other): other for other in [first, *_runs_that_predict(store)]}
+    load = lru_cache(_RUNS_IN_MEMORY)(_load)
+    load(first)
+
+    def answer(upload: str | None, name: str) -> Answer:
+        try:
+            return answer_photo(load(runs[name]), Path(upload)) if upload else (None, "", [])
+        except UserError as error:
+            raise gr.Error(escape(str(error), quote=False), duration=None, print_exception=False) from error
+
+    with gr.Blocks(
+        title="fkd: points of faces",
+        analytics_enabled=False,
+        delete_cache=(_LOOK_FOR_OLD_UPLOADS_S, _UPLOAD_LIVES_S),
+    ) as page:
+        gr.Markdown(_ABOUT)
+        chosen = gr.Dropdown(list(runs), value=_name(store, first), label="Run", elem_id="run")
+        with gr.Row():
+            photo = gr.Image(
+                label="Photo",
+                type="filepath",
+                sources=["upload", "webcam", "clipboard"],
+                webcam_options=gr.WebcamOptions(
+                    mirror=False
+                ),  # a mirrored face has its left eye on the right
+                buttons=[],
+                elem_id="photo",
+            )
+            # Gradio's own opens the file with any reader that Pillow has; read_photo is choosier.
+            photo.preprocess = _path_of_upload  # type: ignore[method-assign]
+            drawn = gr.Image(
+                label="Points", interactive=False, format="jpeg", buttons=["fullscreen"], elem_id="drawn"
+            )
+        said = gr.Markdown(elem_id="said")
+        table = gr.Dataframe(headers=list(_HEADERS), interactive=False, buttons=["copy"], elem_id="table")
+        gr.on(
+            [photo.change, chosen.change],
+            answer,
+            inputs=[photo, chosen],
+            outputs=[drawn, said, table],
+            concurrency_limit=1,  # an ensemble is for one thread at a time
+            api_visibility="private",
+        )
+    return page
+
+
+def answer_photo(ensemble: Ensemble, path: Path) -> Answer:
+    """A photo with its points as RGB, a sentence with counts and times, and the table's rows.
+
+    Points that no specialist predicts are left out of the table. Raises UserError, naming the file without
+    its folder, for one over 20 MB or 40 megapixels and for one that is no picture.
+    """
+    try:
+        _check_bytes(path)
+        photo = read_photo(path)
+    except UserError as error:
+        raise UserError(str(error).replace(str(path), path.name)) from error
+    began_s = time.perf_counter()
+    squares = find_faces_in_photo(photo.grey)
+    found_s = time.perf_counter()
+    faces = predict_squares(ensemble, photo, squares)
+    predicted_s = time.perf_counter()
+    rows = _rows(faces, ensemble.experiment.schema_points.names)
+    return (
+        _shrunk(draw_faces(photo, faces)),
+        _sentence(ensemble, faces, found_s - began_s, predicted_s - found_s),
+        rows,
+    )
+
+
+def _path_of_upload(payload: "ImageData | None") -> str | None:
+    return payload.path if payload else None
+
+
+def _theme() -> "gr.themes.Base":
+    import gradio as gr
+
+    return gr.themes.Default(font=_FONTS, font_mono=("ui-monospace", "monospace"))
+
+
+def _runs_that_predict(store: Path) -> list[Run]:
+    """Runs with a finished member; those whose experiment cannot be read are passed over."""
+    able = []
+    for run in runs_in(store):
+        try:
+            experiment = run.read_experiment()
+        except UserError:
+            continue
+        if any(finished_members(run, experiment, specialist)[0] for specialist in experiment.specialists):
+            able.append(run)
+    return able
+
+
+def _name(store: Path, run: Run) -> str:
+    return run.path.relative_to(store).as_posix()
+
+
+def _load(run: Run) -> Ensemble:
+    """The run's ensemble, its networks traced, so that the first photo does not wait for that."""
+    loaded = load_ensemble(run, lambda line: None)
+    once = loaded.experiment.prediction.model_copy(update={"views": 1})  # a webcam waits for no more
+    ensemble = replace(loaded, experiment=loaded.experiment.model_copy(update={"prediction": once}))
+    ensemble.predict(np.zeros((1, IMAGE_SIZE_PX, IMAGE_SIZE_PX), np.uint8))
+    return ensemble
+
+
+def _check_bytes(path: Path) -> None:
+    if path.is_file() and (received := path.stat().st_size) > MAX_FILE_BYTES:
+        raise UserError(
+            f"{path}: expected at most {MAX_FILE_BYTES // _MB} MB, received {received / _MB:.1f} MB; "
+            "shrink the photo first"
+        )
+
+
+def _rows(faces: Sequence[FacePoints], names: Sequence[str]) -> list[tuple[int, str, float, float, float]]:
+    return [
+        (number, name, round(x, 1), round(y, 1), round(spread, 2))
+        for number, face in enumerate(faces, start=1)
+        for name, (x, y), spread in zip(names, face.points_px.tolist(), face.spread_px.tolist(), strict=True)
+        if not np.isnan((x, y)).any()
+    ]
+
+
+def _sentence(ensemble: Ensemble, faces: Sequence[FacePoints], finding_s: float, predicting_s: float) -> str:
+    finding = f"found in {1000 * finding_s:.0f} ms"
+    if not faces:
+        return f"No face {finding}; a face seen from the front, upright and not too small is found best."
+    members = " + ".join(f"{len(set(chosen))} {name}" for name, chosen in ensemble.chosen.items())
+    return (
+        f"{len(faces)} face{'s' * (len(faces) != 1)} {finding}, "
+        f"predicted in {1000 * predicting_s:.0f} ms (members: {members})."
+    )
+
+
+def _shrunk(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    height, width = picture.shape[:2]
+    shrunk = min(1.0, _LONGEST_SHOWN_PX / max(height, width))
+    size = max(1, round(width * shrunk)), max(1, round(height * shrunk))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,174 @@
+"""The points of the faces in whole photos: as pictures, as JSON and as CSV."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fkd.core.errors import UserError
+from fkd.core.keypoints import IMAGE_SIZE_PX
+from fkd.data.crops import Boxes, from_crops
+from fkd.data.face_finder import find_faces_in_photo
+from fkd.data.labelled_photos import Square, cut_out
+from fkd.data.photos import Photo, draw_points, encode_picture, read_photo
+from fkd.ensemble.predict import Ensemble
+from fkd.experiment.store import atomic_write_bytes, atomic_write_json
+
+COORDINATES = (
+    "Pixels of the photo as displayed, that is, turned as its EXIF data say. x grows to the right, y down; "
+    "(0, 0) is the centre of the top left pixel. A square is what the networks saw of a face, by the column "
+    "and row of its first pixel and its side; it may reach beyond the photo. spread_px is the standard "
+    "deviation of the members' points: the root of the summed variances of x and y."
+)
+_COLUMNS = ("photo", "face", "left_px", "top_px", "side_px", "point", "x_px", "y_px", "spread_px")
+_DECIMALS = 3
+_PICTURE_SUFFIXES = {".jpg": ".jpg", ".jpeg": ".jpg"}  # of other photos: .png
+
+
+@dataclass(frozen=True)
+class FacePoints:
+    """A face's points in pixels of the photo as displayed, pixel centres at whole numbers.
+
+    square: what the networks saw; it may reach beyond the photo. points_px: shape (points, 2) in schema
+    order, NaN where no specialist predicts. spread_px: shape (points,), the standard deviation over the
+    members, the root of the summed variances of x and y.
+    """
+
+    square: Square
+    points_px: npt.NDArray[np.float64]
+    spread_px: npt.NDArray[np.float64]
+
+
+def predict_photo(ensemble: Ensemble, photo: Photo, yunet: Path | None = None) -> list[FacePoints]:
+    """The faces of a photo from left to right, with their points.
+
+    yunet: a model file in the place of the Haar cascade. Raises UserError for a detector that cannot be read.
+    """
+    return predict_squares(ensemble, photo, find_faces_in_photo(photo.grey, yunet))
+
+
+def predict_squares(ensemble: Ensemble, photo: Photo, squares: Boxes) -> list[FacePoints]:
+    """The points of the faces in these squares of a photo."""
+    cuts = [cut_out(photo.grey, np.empty((0, 2)), Square(*square))[0] for square in squares.tolist()]
+    faces = np.array(cuts, np.uint8).reshape(-1, IMAGE_SIZE_PX, IMAGE_SIZE_PX)
+    points_px, spreads_px = ensemble.predict(faces)
+    return [
+        FacePoints(Square(*square), points, spread * square[2] / IMAGE_SIZE_PX)
+        for square, points, spread in zip(
+            squares.tolist(), from_crops(points_px, squares), spreads_px, strict=True
+        )
+    ]
+
+
+def draw_faces(photo: Photo, faces: Sequence[FacePoints]) -> npt.NDArray[np.uint8]:
+    """The photo with its faces' squares and points as RGB, shape (height, width, 3); small faces enlarged."""
+    squares = np.array([face.square for face in faces], np.int64).reshape(-1, 3)
+    return draw_points(photo, squares, [face.points_px for face in faces])
+
+
+def predict_photos(
+    ensemble: Ensemble,
+    paths: Sequence[Path],
+    output: Path,
+    say: Callable[[str], None],
+    yunet: Path | None = None,
+) -> int:
+    """Write a picture for every photo with faces, and points.json and points.csv for all, into `output`.
+
+    A photo that cannot be read is said in one line, stands in the JSON under `unreadable`, and the others go
+    on; returns how many those are. No picture replaces another one of the same call, nor a photo.
+    Raises UserError for a detector that cannot be read and a folder that cannot be written.
+    """
+    results = _Results(ensemble.experiment.schema_points.names)
+    output.mkdir(parents=True, exist_ok=True)
+    taken = {_place(path) for path in paths}
+    for path in dict.fromkeys(paths):
+        try:
+            photo = read_photo(path)
+        except UserError as error:
+            say(_printable(error))
+            results.unreadable.append({"photo": _printable(path), "problem": _printable(error)})
+            continue
+        faces = predict_photo(ensemble, photo, yunet)
+        picture = None
+        if faces:
+            suffix = _PICTURE_SUFFIXES.get(path.suffix.lower(), ".png")
+            picture = _free_path(output, path.stem, suffix, taken)
+            atomic_write_bytes(picture, encode_picture(draw_faces(photo, faces), suffix))
+        found = f"{len(faces)} face{'s' * (len(faces) != 1)}, {picture}" if picture else "no face found"
+        say(_printable(f"{path}: {found}"))
+        results.add(path, photo, faces, picture)
+    head = {"run": str(ensemble.run.path), "members": ensemble.chosen, "coordinates": COORDINATES}
+    atomic_write_json(
+        output / "points.json", head | {"photos": results.photos, "unreadable": results.unreadable}
+    )
+    atomic_write_bytes(output / "points.csv", results.csv())
+    return len(results.unreadable)
+
+
+@dataclass(frozen=True)
+class _Results:
+    """What becomes the JSON and the CSV of all photos; points that no specialist predicts are left out."""
+
+    names: tuple[str, ...]
+    photos: list[dict[str, Any]] = field(default_factory=list)
+    unreadable: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, path: Path, photo: Photo, faces: Sequence[FacePoints], picture: Path | None) -> None:
+        height, width = photo.grey.shape
+        self.photos.append(
+            {
+                "photo": _printable(path),
+                "width_px": width,
+                "height_px": height,
+                "picture": _printable(picture.name) if picture else None,
+                "faces": [
+                    {"face": number, **face.square._asdict(), "points": self._points(face)}
+                    for number, face in enumerate(faces, start=1)
+                ],
+            }
+        )
+
+    def csv(self) -> bytes:
+        rows = [
+            (photo["photo"], *(face[column] for column in _COLUMNS[1:5]), *point.values())
+            for photo in self.photos
+            for face in photo["faces"]
+            for point in face["points"]
+        ]
+        text = io.StringIO()
+        pd.DataFrame(rows, columns=_COLUMNS).to_csv(text, index=False, lineterminator="\n")
+        return text.getvalue().encode()
+
+    def _points(self, face: FacePoints) -> list[dict[str, Any]]:
+        values = np.column_stack([face.points_px, face.spread_px]).round(_DECIMALS).tolist()
+        return [
+            dict(zip(_COLUMNS[5:], (name, *numbers), strict=True))
+            for name, numbers in zip(self.names, values, strict=True)
+            if not np.isnan(numbers).any()
+        ]
+
+
+def _free_path(folder: Path, stem: str, suffix: str, taken: set[str]) -> Path:
+    """`<stem>-points<suffix>`, or `<stem>-2-points<suffix>` and so on; the choice is added to `taken`."""
+    number = 1
+    while True:
+        path = folder / f"{stem}{f'-{number}' if number > 1 else ''}-points{suffix}"
+        if _place(path) not in taken:
+            taken.add(_place(path))
+            return path
+        number += 1
+
+
+def _place(path: Path) -> str:
+    return str(path.resolve()).lower()  # some file systems take a.jpg and A.jpg for one name
+
+
+def _printable(text: object) -> str:
+    """Text whose file names may hold bytes that are no UTF-8."""
+    return str(text).encode(errors="backslashreplace").decode()

@@ -1,0 +1,152 @@
+"""A run's chosen members held in memory, to predict a few faces at a time, as on photos."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from fkd.core.errors import UserError
+from fkd.ensemble.selection import join_specialists
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.store import Run, is_done, member_name, runs_in
+from fkd.runs.splits import finished_members
+from fkd.training.networks.build import build_model
+from fkd.training.predict import predict_pixels
+
+# Few, because most photos show one face; one shape for every call, so that a network is traced once.
+_FACES_AT_ONCE = 8
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The chosen members of a run; for one thread at a time.
+
+    chosen: member numbers by specialist; a repeated number weighs double. models: one network a specialist,
+    whose weights are set member by member. weights: by specialist and member.
+    """
+
+    run: Run
+    experiment: Experiment
+    chosen: Mapping[str, Sequence[int]]
+    models: Mapping[str, keras.Model]
+    weights: Mapping[str, Mapping[int, list[npt.NDArray[np.float32]]]]
+
+    def predict(
+        self, faces: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The members' mean and spread on uint8 faces (n, 96, 96), shapes (n, points, 2) and (n, points).
+
+        Both in pixels of the faces, points in schema order, NaN where no specialist predicts. The spread is
+        the standard deviation over the members, the root of the summed variances of x and y. The experiment's
+        `prediction.detector` is left aside: the faces have been found.
+        """
+        spreads = np.full((len(faces), len(self.experiment.schema_points.names)), np.nan)
+        if not len(faces):
+            return np.empty((*spreads.shape, 2)), spreads
+        means, of_points = {}, dict[tuple[int, ...], list[npt.NDArray[np.float64]]]()
+        for specialist, members in self.chosen.items():
+            distinct = {index: self._predict_member(specialist, index, faces) for index in set(members)}
+            by_member = np.stack([distinct[index] for index in members])
+            means[specialist] = by_member.mean(axis=0)
+            of_points.setdefault(tuple(self.experiment.point_indices(specialist)), []).append(by_member)
+        for points, by_specialist in of_points.items():
+            spreads[:, points] = np.sqrt(np.concatenate(by_specialist).var(axis=0).sum(axis=-1))
+        return join_specialists(self.experiment, means), spreads
+
+    def _predict_member(
+        self, specialist: str, index: int, faces: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.float64]:
+        """A member's points in pixels, shape (n, points, 2)."""
+        model = self.models[specialist]
+        model.set_weights(self.weights[specialist][index])
+        pixels = predict_pixels(model, self.experiment, specialist, faces, _FACES_AT_ONCE)
+        return pixels.astype(np.float64)
+
+
+def load_ensemble(run: Run, say: Say) -> Ensemble:
+    """Load the members that `fkd select` chose; of a specialist without a choice all that are finished.
+
+    Says which members those are. Raises UserError for a run that is not there or has no finished member, and
+    for a chosen one whose files are missing or damaged.
+    """
+    experiment = run.read_experiment()
+    chosen = chosen_members(run, experiment, say)
+    models: dict[str, keras.Model] = {}
+    weights: dict[str, dict[int, list[npt.NDArray[np.float32]]]] = {}
+    for specialist, members in chosen.items():
+        points = experiment.point_indices(specialist)
+        model = build_model(experiment.network, len(points), experiment.member_seed(specialist, 0))
+        weights[specialist] = {}
+        for index in dict.fromkeys(members):
+            model.load_weights(run.member(specialist, index).best_weights)
+            weights[specialist][index] = model.get_weights()
+        models[specialist] = model
+    counts = " + ".join(f"{len(distinct)} {specialist}" for specialist, distinct in weights.items())
+    say(f"{run.path}: predicting with its members: {counts}")
+    return Ensemble(run, experiment, chosen, models, weights)
+
+
+def chosen_members(run: Run, experiment: Experiment, say: Say) -> dict[str, list[int]]:
+    """The members that `fkd select` chose, by specialist; of one without a choice all that are finished.
+
+    Says where there is no choice or no member. Raises UserError where no specialist has a finished member,
+    and for a chosen one whose files are missing or damaged.
+    """
+    chosen = {}
+    selected = _read_selection(run)
+    for specialist in experiment.specialists:
+        members = selected.get(specialist) or finished_members(run, experiment, specialist)[0]
+        if members and specialist not in selected:
+            say(f"{run.path}: no selection for {specialist}, so all its finished members; fkd select chooses")
+        elif not members:
+            say(f"{run.path}: no finished member of {specialist}; its points are left out")
+        for index in dict.fromkeys(members):
+            if not is_done(run.member(specialist, index)):
+                raise UserError(
+                    f"{run.path}: {member_name(specialist, index)}: expected a finished member with whole "
+                    "files, received none; go on with fkd train, then fkd select"
+                )
+        if members:
+            chosen[specialist] = members
+    if not chosen:
+        raise UserError(f"{run.path}: expected a finished member, received none; go on with fkd train")
+    return chosen
+
+
+def find_run(store: Path, name: str | None) -> Run:
+    """The run of that name in a store (`comparison/ensemble-kaggle` too); without a name the last selected.
+
+    Raises UserError, naming the runs at hand, where there is none.
+    """
+    if name is not None:
+        run = Run(store / name)
+        if not run.experiment.is_file():
+            at_hand = ", ".join(other.name for other in runs_in(store)) or "none"
+            raise UserError(f"--run {name}: no such run in {store}; runs at hand: {at_hand}")
+        return run
+    selected = [run for run in runs_in(store) if run.selection.is_file()]
+    if not selected:
+        raise UserError(
+            f"{store}: expected a run whose members were selected, received none; make one with "
+            "make train-ensemble submit, or name another with --run"
+        )
+    return max(selected, key=lambda run: run.selection.stat().st_mtime)
+
+
+def _read_selection(run: Run) -> dict[str, list[int]]:
+    """The chosen member numbers by specialist; empty where nothing was selected."""
+    if not run.selection.is_file():
+        return {}
+    try:
+        reports = json.loads(run.selection.read_text(encoding="utf-8"))
+        return {report["specialist"]: [int(index) for index in report["chosen"]] for report in reports}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{run.selection}: expected what fkd select writes, received another file; run fkd select again"
+        ) from error

@@ -1,0 +1,245 @@
+"""Which members make the prediction, what their average is worth, and the average itself.
+
+Everything here works on arrays in pixels: `predictions` of shape (members, rows, points, 2) and `truth` of
+shape (rows, points, 2), NaN where a point has no label. Members are named by their position along the first
+axis, except in the settings and in the report, where they carry their own numbers.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fkd.core.errors import UserError
+from fkd.experiment.experiment import Experiment, Selection
+
+Array = npt.NDArray[np.floating]
+Choose = Callable[[Array, Array], list[int]]
+Combine = Callable[[Array], Array]  # predictions of all members -> one prediction
+Fit = Callable[[Array, Array], Combine]  # from predictions and truth
+
+# The leaderboard's last digit is 1e-5 px; without a least gain the forward selection could go on forever.
+_LEAST_GAIN_PX = 1e-5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An RMSE in pixels on the validation rows.
+
+    in_sample_px: chosen and scored on the same rows.
+    honest_px: chosen on one half of the groups, scored on the other; None with fewer than two groups.
+    """
+
+    in_sample_px: float
+    honest_px: float | None
+
+
+@dataclass(frozen=True)
+class MemberScore:
+    """One member's number, its validation RMSE in pixels and how often it was chosen (0: left out)."""
+
+    index: int
+    rmse_px: float
+    weight: int
+
+
+@dataclass(frozen=True)
+class SelectionReport:
+    """The choice for one specialist and what it is worth; `chosen` repeats a member that weighs double."""
+
+    specialist: str
+    policy: str
+    members: tuple[MemberScore, ...]
+    chosen: tuple[int, ...]
+    best_single: Estimate
+    average_of_all: Estimate
+    average_of_chosen: Estimate
+
+
+def rmse_px(predictions: Array, truth: Array) -> float:
+    """Root of the mean squared error over all labelled coordinates; x and y count as one value each.
+
+    predictions, truth: pixels, shape (rows, points, 2). Infinite where a prediction is missing for a label,
+    so that a diverged member is never the best; NaN if nothing is labelled.
+    """
+    labelled = ~np.isnan(truth)
+    if not labelled.any():
+        return float("nan")
+    errors_px = (predictions - truth)[labelled].astype(np.float64)
+    return float(np.sqrt(np.mean(errors_px**2))) if np.isfinite(errors_px).all() else float("inf")
+
+
+def average_predictions(predictions: Array, positions: Sequence[int]) -> npt.NDArray[np.float64]:
+    """The mean of the members at `positions`, shape (rows, points, 2); a repeated position weighs double."""
+    return predictions[list(positions)].mean(axis=0, dtype=np.float64)
+
+
+def join_specialists(experiment: Experiment, predictions: Mapping[str, Array]) -> npt.NDArray[np.float64]:
+    """What each specialist predicts, shape (rows, its points, 2), as all points of the schema.
+
+    Specialists of the same points, which differ in their folds, are averaged. NaN where nobody predicts.
+    """
+    rows, names = len(next(iter(predictions.values()))), experiment.schema_points.names
+    totals, specialists = np.zeros((rows, len(names), 2)), np.zeros((len(names), 1))
+    for specialist, pixels in predictions.items():
+        totals[:, experiment.point_indices(specialist)] += pixels
+        specialists[experiment.point_indices(specialist)] += 1
+    with np.errstate(invalid="ignore"):  # 0 / 0
+        return totals / specialists
+
+
+def select_members(
+    predictions: Array, truth: Array, selection: Selection, specialist: str, member_indices: Sequence[int]
+) -> list[int]:
+    """Positions of the members that the policy chooses, in the order of choice.
+
+    all: every member. best: the one with the lowest RMSE. top: the best few. within: those whose RMSE is at
+    most some percent above the best. greedy: forward selection with replacement (Caruana et al. 2004),
+    until no addition improves. indices: `selection.indices[specialist]`, typed by hand. Ties go to the lowest
+    position. All policies but the last leave out members without finite predictions.
+
+    member_indices: the members' own numbers, shape (members,).
+    Raises UserError if a typed number does not exist, none is typed, or no member is usable.
+    """
+    if selection.policy == "indices":
+        return _typed_positions(selection, specialist, member_indices)
+    scores_px = np.array([rmse_px(member, truth) for member in predictions])
+    usable = [int(i) for i in np.flatnonzero(np.isfinite(scores_px))]
+    if not usable:
+        raise UserError(
+            f"{specialist}: expected at least one member with finite validation predictions, received none "
+            f"among {len(predictions)}; train its members first"
+        )
+    best_first = sorted(usable, key=lambda i: scores_px[i])
+    match selection.policy:
+        case "all":
+            return usable
+        case "best":
+            return best_first[:1]
+        case "top":
+            return best_first[: selection.top]
+        case "within":
+            limit_px = scores_px[best_first[0]] * (1 + selection.within_percent / 100)
+            return [i for i in best_first if scores_px[i] <= limit_px]
+        case "greedy":
+            return _forward_selection(predictions, truth)
+
+
+def honest_average(
+    predictions: Array, truth: Array, groups: npt.NDArray[np.int64], choose: Choose
+) -> npt.NDArray[np.float64] | None:
+    """The average of the chosen members on rows that did not take part in the choice, as `truth` in shape.
+
+    Members are chosen on one half of the groups and predict the other, both ways. None if the rows form
+    fewer than two groups.
+
+    groups: shape (rows,). choose: (predictions, truth) -> positions.
+    """
+
+    def fit(some: Array, labels: Array) -> Combine:
+        positions = choose(some, labels)
+        return lambda others: average_predictions(others, positions)
+
+    return fitted_by_halves(predictions, truth, groups, fit)
+
+
+def fitted_by_halves(
+    predictions: Array, truth: Array, groups: npt.NDArray[np.int64], fit: Fit
+) -> npt.NDArray[np.float64] | None:
+    """What a way of combining members, fitted on one half of the groups, makes of the other, both ways.
+
+    groups: shape (rows,). Returns an array shaped as `truth`; None with fewer than two groups.
+    """
+    first = first_half(groups)
+    if first.all():
+        return None
+    combined = np.empty(truth.shape)
+    for fitted_on in (first, ~first):
+        combine = fit(predictions[:, fitted_on], truth[fitted_on])
+        combined[~fitted_on] = combine(predictions[:, ~fitted_on])
+    return combined
+
+
+def honest_rmse_px(
+    predictions: Array, truth: Array, groups: npt.NDArray[np.int64], choose: Choose
+) -> float | None:
+    """RMSE of the `honest_average`; the errors of both halves are pooled."""
+    averages = honest_average(predictions, truth, groups, choose)
+    return None if averages is None else rmse_px(averages, truth)
+
+
+def first_half(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """True for the rows of one half: whole groups, the largest first, each to the half with fewer rows."""
+    names, sizes = np.unique(groups, return_counts=True)
+    rows = [0, 0]
+    chosen = []
+    for i in np.argsort(-sizes, kind="stable"):
+        half = 0 if rows[0] <= rows[1] else 1
+        rows[half] += sizes[i]
+        if half == 0:
+            chosen.append(names[i])
+    return np.isin(groups, chosen)
+
+
+def selection_report(
+    predictions: Array,
+    truth: Array,
+    groups: npt.NDArray[np.int64],
+    selection: Selection,
+    specialist: str,
+    member_indices: Sequence[int],
+) -> SelectionReport:
+    """Choose a specialist's members by the policy and estimate the choice beside its two alternatives.
+
+    groups: shape (rows,). member_indices: the members' own numbers, shape (members,).
+    Raises UserError as `select_members` does.
+    """
+
+    def chooser(policy: str) -> Choose:
+        settings = selection.model_copy(update={"policy": policy})
+        return lambda some, labels: select_members(some, labels, settings, specialist, member_indices)
+
+    def estimate(choose: Choose) -> Estimate:
+        in_sample_px = rmse_px(average_predictions(predictions, choose(predictions, truth)), truth)
+        return Estimate(in_sample_px, honest_rmse_px(predictions, truth, groups, choose))
+
+    chosen = chooser(selection.policy)(predictions, truth)
+    return SelectionReport(
+        specialist=specialist,
+        policy=selection.policy,
+        members=tuple(
+            MemberScore(index, rmse_px(predictions[i], truth), chosen.count(i))
+            for i, index in enumerate(member_indices)
+        ),
+        chosen=tuple(member_indices[i] for i in chosen),
+        best_single=estimate(chooser("best")),
+        average_of_all=estimate(chooser("all")),
+        average_of_chosen=estimate(chooser(selection.policy)),
+    )
+
+
+def _typed_positions(selection: Selection, specialist: str, member_indices: Sequence[int]) -> list[int]:
+    typed = selection.indices.get(specialist, ())
+    unknown = [index for index in typed if index not in member_indices]
+    if unknown or not typed:
+        raise UserError(
+            f"selection.indices.{specialist}: expected numbers of finished members "
+            f"({', '.join(map(str, member_indices)) or 'none yet'}), received "
+            f"{', '.join(map(str, unknown)) or 'none'}; correct the list or choose another policy"
+        )
+    return [list(member_indices).index(index) for index in typed]
+
+
+def _forward_selection(predictions: Array, truth: Array) -> list[int]:
+    chosen: list[int] = []
+    total = np.zeros(truth.shape)
+    reached_px = np.inf
+    while True:
+        scores_px = [rmse_px((total + member) / (len(chosen) + 1), truth) for member in predictions]
+        addition = int(np.argmin(scores_px))
+        if not scores_px[addition] < reached_px - _LEAST_GAIN_PX:
+            return chosen
+        chosen.append(addition)
+        total += predictions[addition]
+        reached_px = scores_px[addition]

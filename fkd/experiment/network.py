@@ -1,0 +1,155 @@
+"""The architectures as data: plain convolutional networks, ResNets, and networks that draw maps."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from fkd.core.keypoints import IMAGE_SIZE_PX
+from fkd.experiment.settings import Settings
+
+Activation = Literal["relu", "leaky_relu"]
+DropoutRate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Convolution(Settings):
+    """A convolution with its activation and, where `pool` is above 1, max-pooling by that factor."""
+
+    filters: int = Field(gt=0)
+    kernel: int = Field(gt=0)
+    padding: Literal["same", "valid"] = "valid"
+    pool: int = Field(1, ge=1)
+
+
+class Dense(Settings):
+    """A dense layer with its activation, then dropout; a bare number in a file is its `units`."""
+
+    units: int = Field(gt=0)
+    dropout: DropoutRate = 0.0
+
+
+class Head(Settings):
+    """How feature maps become coordinates: pooled or flattened, dropout, dense layers, the output.
+
+    output: `linear`, or `scaled_sigmoid`, which can point nowhere outside the frame.
+    """
+
+    activation: Activation = "relu"
+    leaky_relu_slope: float = Field(0.1, ge=0)
+    head: Literal["global_average", "flatten"] = "global_average"
+    dropout: DropoutRate = 0.0
+    dense: tuple[Dense, ...] = ()
+    output: Literal["linear", "scaled_sigmoid"] = "linear"
+
+    @field_validator("dense", mode="before")
+    @classmethod
+    def _bare_numbers_are_units(cls, layers: Any) -> Any:
+        if not isinstance(layers, list | tuple):
+            return layers
+        return [{"units": layer} if isinstance(layer, int) else layer for layer in layers]
+
+
+class ConvolutionalNetwork(Head):
+    """A plain convolutional network.
+
+    batch_normalisation: after every convolution, before its activation.
+    """
+
+    kind: Literal["cnn"] = "cnn"
+    input_normalisation: Literal["batch", "none"] = "batch"
+    batch_normalisation: bool = False
+    convolutions: tuple[Convolution, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _maps_do_not_vanish(self) -> "ConvolutionalNetwork":
+        size_px = IMAGE_SIZE_PX
+        for number, convolution in enumerate(self.convolutions, start=1):
+            shrinkage_px = convolution.kernel - 1 if convolution.padding == "valid" else 0
+            size_px = (size_px - shrinkage_px) // convolution.pool
+            if size_px < 1:
+                raise ValueError(
+                    f"convolution {number} leaves a feature map smaller than one pixel; "
+                    "use fewer or smaller kernels, padding: same, or less pooling"
+                )
+        return self
+
+
+class ResNet(Head):
+    """A ResNet (He et al. 2016) on the grey image that a first convolution turns into three channels.
+
+    weights: `imagenet`, `none`, or the path of a weights file or of a Keras preset's folder. Only the
+    first training step needs them; what is trained is in the store.
+    """
+
+    kind: Literal["resnet"]
+    depth: Literal[18, 34, 50]
+    colour_kernel: int = Field(1, gt=0)
+    colour_activation: Literal["linear", "leaky_relu"] = "linear"
+    weights: str = "none"
+
+
+class MapNetwork(Settings):
+    """A network with one map a point, whose peak is the point.
+
+    filters: of every level, the finest first; each level halves the map of the one before.
+    sigma_px: standard deviation, in the picture's pixels, of the Gaussians that the maps are compared with.
+    """
+
+    filters: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1)
+    kernel: int = Field(3, gt=0)
+    sigma_px: float = Field(2.0, gt=0)
+
+    _finest_map_px: ClassVar[int] = IMAGE_SIZE_PX
+
+    @field_validator("filters")
+    @classmethod
+    def _maps_halve_evenly(cls, filters: tuple[int, ...]) -> tuple[int, ...]:
+        halvings = (cls._finest_map_px & -cls._finest_map_px).bit_length() - 1  # factors of two
+        if len(filters) > halvings + 1:
+            raise ValueError(
+                f"expected at most {halvings + 1} levels, for a map of {cls._finest_map_px} px is halved "
+                f"evenly no more than {halvings} times; list fewer"
+            )
+        return filters
+
+
+class HeatmapNetwork(MapNetwork):
+    """A U-Net (Ronneberger et al. 2015) with maps as large as the picture."""
+
+    kind: Literal["heatmap"]
+
+
+class ResidualNetwork(MapNetwork):
+    """Residual blocks (He et al. 2016) on maps from half the picture's size down, and up again.
+
+    blocks: residual blocks of a level on the way down; one follows on each level of the way up.
+    stem_kernel: of the first convolution. output_level: the level whose maps hold the points, 0 the finest.
+    """
+
+    kind: Literal["residual"]
+    stem_kernel: int = Field(5, gt=0)
+    blocks: int = Field(1, ge=1)
+    output_level: int = Field(1, ge=0)
+
+    _finest_map_px: ClassVar[int] = IMAGE_SIZE_PX // 2
+
+    @model_validator(mode="after")
+    def _output_level_exists(self) -> "ResidualNetwork":
+        if self.output_level >= len(self.filters):
+            raise ValueError(
+                f"output_level: expected one of the {len(self.filters)} levels, counted from 0, received "
+                f"{self.output_level}"
+            )
+        return self
+
+
+def _kind(network: Any) -> Any:
+    return network.get("kind", "cnn") if isinstance(network, dict) else getattr(network, "kind", None)
+
+
+Network = Annotated[
+    Annotated[ConvolutionalNetwork, Tag("cnn")]
+    | Annotated[ResNet, Tag("resnet")]
+    | Annotated[HeatmapNetwork, Tag("heatmap")]
+    | Annotated[ResidualNetwork, Tag("residual")],
+    Discriminator(_kind),
+]

@@ -1,0 +1,317 @@
+"""The store of runs: every path under `models_store/`, atomic writes and the guard of a run's identity.
+
+models_store/<experiment>-<data set>/
+  experiment.yaml, provenance.json
+  <specialist>/split.json
+  <specialist>/<member>/{state.npz, state.previous.npz, history.csv, lock.txt,
+                         best.weights.h5, validation.npy, done.json}
+  selection.json, submission.csv, predictions.png, report.html
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from fkd.core.errors import UserError
+from fkd.experiment.experiment import Experiment, differences, validate_experiment
+
+DEFAULT_STORE = Path("models_store")
+
+# Members do not depend on how many there are, nor on where they are trained and how they will be used.
+_FREE_TO_CHANGE = ("selection.", "prediction.", "resources.", ".members", ".checkpoint_seconds")
+
+_TEMPORARY_PREFIX = ".temporary-"
+
+
+@dataclass(frozen=True)
+class MemberFolder:
+    """The files of one member."""
+
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        """Everything to resume from."""
+        return self.path / "state.npz"
+
+    @property
+    def previous_state(self) -> Path:
+        """The state before that one."""
+        return self.path / "state.previous.npz"
+
+    @property
+    def best_weights(self) -> Path:
+        """Weights of the epoch with the lowest validation error."""
+        return self.path / "best.weights.h5"
+
+    @property
+    def history(self) -> Path:
+        """One line an epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def validation(self) -> Path:
+        """Pixel predictions of the best weights, shape (validation rows, points, 2)."""
+        return self.path / "validation.npy"
+
+    @property
+    def mirrored_validation(self) -> Path:
+        """The same on mirrored pictures, mirrored back; of specialists that have every point's twin."""
+        return self.path / "mirrored_validation.npy"
+
+    @property
+    def views_validation(self) -> Path:
+        """The same in further views, where the experiment asks for them; mirrored, too, where it can be.
+
+        Shape (views - 1, 1 or 2, validation rows, points, 2).
+        """
+        return self.path / "views_validation.npy"
+
+    @property
+    def done(self) -> Path:
+        """Written last: the member is finished."""
+        return self.path / "done.json"
+
+    @property
+    def lock(self) -> Path:
+        """Host and process that train the member now."""
+        return self.path / "lock.txt"
+
+    @property
+    def logs(self) -> Path:
+        """TensorBoard events, where asked for."""
+        return self.path / "logs"
+
+
+@dataclass(frozen=True)
+class Run:
+    """An experiment trained on one data set."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """`<experiment>-<data set>`."""
+        return self.path.name
+
+    @property
+    def experiment(self) -> Path:
+        """The experiment as resolved."""
+        return self.path / "experiment.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        """Code, packages and data that made the run."""
+        return self.path / "provenance.json"
+
+    @property
+    def selection(self) -> Path:
+        """The chosen members and the figures that chose them."""
+        return self.path / "selection.json"
+
+    @property
+    def far_labels(self) -> Path:
+        """Labels that stand far from what members predict that did not see them."""
+        return self.path / "far_labels.csv"
+
+    @property
+    def submission(self) -> Path:
+        """The competition's CSV."""
+        return self.path / "submission.csv"
+
+    @property
+    def predictions_figure(self) -> Path:
+        """Test faces with predicted points."""
+        return self.path / "predictions.png"
+
+    @property
+    def report(self) -> Path:
+        """Figures of the data, the training and the chosen members, as one page."""
+        return self.path / "report.html"
+
+    def split(self, specialist: str) -> Path:
+        """Row ids of training and validation, the same for every member."""
+        return self.path / specialist / "split.json"
+
+    def member(self, specialist: str, index: int) -> MemberFolder:
+        """The folder of a specialist's member, e.g. `four/07`."""
+        return MemberFolder(self.path / member_name(specialist, index))
+
+    def read_experiment(self) -> Experiment:
+        """The experiment as last trained or selected with; raises UserError where there is no such run."""
+        if not self.experiment.is_file():
+            raise UserError(f"{self.path}: no such run; train it first (fkd train, or make train-ensemble)")
+        settings = yaml.safe_load(self.experiment.read_text(encoding="utf-8"))
+        return validate_experiment(settings, str(self.experiment))
+
+    def read_data_checksum(self) -> str:
+        """The checksum of the data that this run is trained on."""
+        return str(json.loads(self.provenance.read_text())["data_checksum"])
+
+
+def runs_in(store: Path) -> list[Run]:
+    """The runs of a store, by name."""
+    return [Run(file.parent) for file in sorted(store.glob("*/experiment.yaml"))]
+
+
+def member_name(specialist: str, index: int) -> str:
+    """`<specialist>/<index>`, a member's name in the store and in all that is said."""
+    return f"{specialist}/{index:02d}"
+
+
+def move_aside(run: Run) -> Path | None:
+    """Rename a run's folder by the time of day; returns its new place, None if there is no such run."""
+    if not run.path.exists():
+        return None
+    return run.path.rename(run.path.with_name(f"{run.name}.{datetime.now():%Y%m%d-%H%M%S}"))
+
+
+def open_run(run: Run, experiment: Experiment, provenance: dict[str, str]) -> None:
+    """Create a run or go on with it.
+
+    `provenance` holds at least `data_checksum`. The number of members and the selection may change
+    between calls. Raises UserError, listing the differences, when anything else does.
+    """
+    run.path.mkdir(parents=True, exist_ok=True)
+    if run.experiment.exists():
+        former = run.read_experiment(), run.read_data_checksum()
+        refuse_other_run(str(run.path), *former, experiment, provenance["data_checksum"])
+    else:
+        atomic_write_json(run.provenance, provenance)
+    write_experiment(run, experiment)
+
+
+def write_experiment(run: Run, experiment: Experiment) -> None:
+    """Keep the experiment as it stands now; what may change between calls is that of the last one."""
+    settings = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
+    atomic_write_bytes(run.experiment, settings.encode())
+
+
+def refuse_other_run(
+    place: str, former: Experiment, former_checksum: str, experiment: Experiment, checksum: str
+) -> None:
+    """Raise UserError, listing the differences, unless `place` may go on with this experiment and data."""
+    changes = trained_otherwise(former, experiment)
+    if former_checksum != checksum:
+        changes.append(f"data: {former_checksum[:12]} -> {checksum[:12]}")
+    if changes:
+        raise UserError(
+            f"{place}: this run was trained with other settings ({'; '.join(changes)}); "
+            "put them back, copy the experiment file to a new name, or move the former run aside "
+            "with --fresh (make: FRESH=1)"
+        )
+
+
+def trained_otherwise(former: Experiment, experiment: Experiment) -> list[str]:
+    """The differences between two experiments that make their members different, as words."""
+    return [
+        change
+        for change in differences(former, experiment)
+        if not any(free in change.partition(": ")[0] for free in _FREE_TO_CHANGE)
+    ]
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that becomes `path` at the end, or vanishes on an error.
+
+    The temporary name ends like `path`, for writers that look at the suffix. The folder must exist: one
+    that was removed in the middle of a training is not to come back half empty. Raises UserError if the
+    file cannot be written.
+    """
+    temporary = _temporary_name(path)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}); what was saved before stays whole; "
+            "mend this and run the same command again"
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def keep_previous(path: Path, previous: Path) -> None:
+    """Let `previous` be what `path` is now; `path` itself stays, so that at no moment there is none."""
+    if not path.exists():
+        return
+    temporary = _temporary_name(previous)
+    try:
+        os.link(path, temporary)
+    except OSError:  # not every file system has hard links
+        shutil.copyfile(path, temporary)
+    temporary.replace(previous)
+    temporary.unlink(missing_ok=True)  # renaming one link of a file to another does nothing
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed."""
+    for leftover in folder.glob(f"{_TEMPORARY_PREFIX}*"):
+        leftover.unlink(missing_ok=True)
+
+
+def atomic_write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def atomic_write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, whole or not at all."""
+    atomic_write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def atomic_write_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """Write an array that `np.load(allow_pickle=False)` reads, whole or not at all."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    atomic_write_bytes(path, buffer.getvalue())
+
+
+def is_done(folder: MemberFolder) -> bool:
+    """Whether a member is finished and its files are whole."""
+    return folder.done.exists() and not damaged_files(folder)
+
+
+def damaged_files(folder: MemberFolder) -> list[str]:
+    """Names of a finished member's files that are missing or not as its done.json says."""
+    try:
+        checksums = json.loads(folder.done.read_text())["files"]
+    except (ValueError, KeyError):
+        return [folder.done.name]
+    files = {folder.path / name: checksum for name, checksum in checksums.items()}
+    return [path.name for path, checksum in files.items() if not path.exists() or sha256(path) != checksum]
+
+
+def read_history(folder: MemberFolder) -> list[dict[str, float]]:
+    """What is recorded of every epoch; raises FileNotFoundError where there is none yet."""
+    with folder.history.open(newline="") as file:
+        return [{name: float(value) for name, value in record.items()} for record in csv.DictReader(file)]
+
+
+def sha256(path: Path) -> str:
+    """A file's checksum as hexadecimal text."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f"{_TEMPORARY_PREFIX}{secrets.token_hex(4)}.{path.name}")

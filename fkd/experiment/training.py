@@ -1,0 +1,111 @@
+"""How one member is trained: loss, optimiser, learning-rate schedule, limits. Names are Keras' own."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fkd.core.keypoints import HALF_WIDTH_PX
+from fkd.experiment.settings import Settings
+
+Loss = Literal[
+    "mean_squared_error", "root_mean_squared_error", "mean_absolute_error", "huber", "wing", "kl_divergence"
+]
+
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+
+
+class Optimizer(Settings):
+    """A Keras optimiser by its name; `rho` belongs to RMSProp, `weight_decay` to AdamW."""
+
+    name: Literal["rmsprop", "sgd", "adagrad", "adam", "adamw", "nadam"] = "rmsprop"
+    learning_rate: float = Field(1e-3, gt=0)
+    rho: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(0.004, ge=0)
+
+
+class Constant(Settings):
+    """The optimiser's learning rate throughout."""
+
+    name: Literal["constant"] = "constant"
+
+
+class ExponentialDecay(Settings):
+    """Multiply the learning rate by `rate` over every `epochs`; at their end at once where `staircase`."""
+
+    name: Literal["exponential_decay"]
+    rate: float = Field(gt=0)
+    epochs: float = Field(gt=0)
+    staircase: bool = False
+
+
+class CosineDecay(Settings):
+    """Half a cosine from the optimiser's learning rate to zero at the end of `epochs`, or of the training.
+
+    warmup_epochs: the rate rises to the optimiser's in a straight line before it falls. With a warm-up of a
+    third of the training this is the one-cycle schedule (Smith and Topin 2018) at a constant momentum.
+    """
+
+    name: Literal["cosine_decay"]
+    epochs: float | None = Field(None, gt=0)
+    warmup_epochs: float = Field(0.0, ge=0)
+
+
+class ReduceOnPlateau(Settings):
+    """Multiply the learning rate by `factor` after `patience_epochs` without a better validation RMSE."""
+
+    name: Literal["reduce_on_plateau"]
+    factor: float = Field(0.1, gt=0, lt=1)
+    patience_epochs: int = Field(10, ge=1)
+    min_learning_rate: float = Field(0.0, ge=0)
+
+
+Schedule = Annotated[Constant | ExponentialDecay | CosineDecay | ReduceOnPlateau, Field(discriminator="name")]
+
+
+class Training(Settings):
+    """How one member is trained.
+
+    weight_averaging: momentum of the running average of the weights that is validated and kept instead of the
+    weights themselves (Polyak and Juditsky 1992); 0 for none.
+    huber_delta_px: errors above it count in proportion, those below by their square.
+    wing_width_px, wing_curvature_px: errors above the width count in proportion, those below by a logarithm
+    that is the steeper at 0 the smaller the curvature.
+    map_divergence: weight of the maps' Kullback-Leibler divergence from Gaussians, added to a loss of the
+    coordinates that are read off them.
+    precision: of the training steps, by the name of Keras' dtype policy; weights and predictions are float32,
+    and so are the steps on a processor that has no instructions for bfloat16.
+    shared_batches: all members of a specialist see the same batches, not each its own.
+    max_images: the training ends after about so many images (whole batches) where max_epochs allows more.
+    checkpoint_seconds: the state is saved at least this far apart, in the middle of an epoch too.
+    deterministic: the same rounding on a GPU every time, at the cost of speed; a CPU needs it not.
+    """
+
+    loss: Loss = "mean_squared_error"
+    huber_delta_px: float = Field(HALF_WIDTH_PX, gt=0)
+    # The paper's 10 and 2 for images of 64 pixels.
+    wing_width_px: float = Field(15.0, gt=0)
+    wing_curvature_px: float = Field(3.0, gt=0)
+    map_divergence: float = Field(0.0, ge=0)
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Constant()
+    weight_averaging: float = Field(0.0, ge=0, lt=1)
+    precision: Precision = "float32"
+    shared_batches: bool = False
+    max_epochs: int = Field(1000, ge=1)
+    max_images: int | None = Field(None, ge=1)
+    patience_epochs: int = Field(50, ge=1)
+    checkpoint_seconds: float = Field(30.0, ge=0)
+    deterministic: bool = False
+
+    def epochs_at_most(self, images_per_epoch: int) -> int:
+        """Epochs after which the training ends, early stopping apart."""
+        if self.max_images is None:
+            return self.max_epochs
+        return min(self.max_epochs, -(-self.max_images // images_per_epoch))
+
+    def batches_in_epoch(self, epoch: int, images_per_epoch: int, batch_size: int) -> int:
+        """Batches of an epoch, counted from 0: all of its images', or fewer where it reaches max_images."""
+        images = images_per_epoch
+        if self.max_images is not None:
+            images = min(images, self.max_images - epoch * images_per_epoch)
+        return -(-images // batch_size)

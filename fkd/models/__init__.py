@@ -1,1 +1,0 @@
-"""Networks and optimisers by their settings; `build.py` is the only door."""

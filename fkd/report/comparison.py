@@ -1,0 +1,256 @@
+"""Systems side by side: trained on one budget, scored on the same validation rows.
+
+A comparison is a YAML file: the budget that is put over every experiment, and tables of rows. Its figures
+come from stored runs; one that is not finished leaves its row empty.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from fkd.core.errors import UserError
+from fkd.core.keypoints import IMAGE_SIZE_PX
+from fkd.data.faces import FaceData, Faces
+from fkd.ensemble.selection import honest_average, rmse_px, select_members
+from fkd.experiment.experiment import Experiment, Prediction, Selection
+from fkd.experiment.settings import Settings, read_settings, validated
+from fkd.experiment.store import Run, is_done, read_history, trained_otherwise
+from fkd.runs.splits import read_split, validation_predictions
+from fkd.training.networks.build import build_model
+from fkd.training.predict import predict_ensemble
+
+Pixels = npt.NDArray[np.floating]
+Measure = Literal[
+    "rmse_px",
+    "behind_first_px",
+    "alone_rmse_px",
+    "alone_spread_px",
+    "mae_px",
+    "mae_sum",
+    "loss",
+    "validation_loss",
+    "minutes",
+]
+
+_HEADINGS: dict[Measure, str] = {
+    "rmse_px": "validation RMSE px",
+    "behind_first_px": "behind the first row",
+    "alone_rmse_px": "of a member alone",
+    "alone_spread_px": "standard deviation over members",
+    "mae_px": "MAE px",
+    "mae_sum": "MAE sum",
+    "loss": "training loss",
+    "validation_loss": "validation loss",
+    "minutes": "minutes a member",
+}
+_COSTS = ("networks", "parameters", "images/s", "epochs", "images seen by each")
+_POLICIES: dict[str, Literal["best", "all", "greedy"]] = {"best": "best", "all": "all", "chosen": "greedy"}
+
+
+class Row(Settings):
+    """One line of a table: a system, the experiment that trains it and how its members are used.
+
+    members: how they are put together; all are averaged where the row has a `prediction` of its own.
+    settings: put over the experiment beside the budget. published: its figures elsewhere. remark: what
+    follows from the row, in words.
+    """
+
+    system: str
+    experiment: str
+    members: Literal["best", "all", "chosen"] = "best"
+    prediction: Prediction = Prediction()
+    settings: tuple[str, ...] = ()
+    published: str = ""
+    remark: str = ""
+
+
+class Table(Settings):
+    """Systems that learn from the same data."""
+
+    title: str
+    data: str
+    measures: tuple[Measure, ...] = ("rmse_px",)
+    rows: tuple[Row, ...] = Field(min_length=1)
+
+
+class Comparison(Settings):
+    """What `fkd compare` trains and shows; `budget` is put over every experiment."""
+
+    budget: tuple[str, ...] = ()
+    tables: tuple[Table, ...]
+
+
+def load_comparison(path: Path, only: Sequence[str] = ()) -> Comparison:
+    """Read a comparison file of which the experiments `only` are wanted.
+
+    Raises UserError, naming the file and the setting, where it is wrong, and where it lacks one of `only`.
+    """
+    comparison = validated(Comparison, read_settings(path), str(path))
+    names = {row.experiment for table in comparison.tables for row in table.rows}
+    if missing := sorted(set(only) - names):
+        raise UserError(
+            f"{path}: expected experiments among its rows, received {', '.join(missing)}; "
+            f"it has {', '.join(sorted(names))}"
+        )
+    return comparison
+
+
+def compare_table(
+    table: Table, runs: Mapping[Row, tuple[Experiment, Run]], faces: FaceData, command: str
+) -> pd.DataFrame:
+    """A table's figures, one line a row in its order; empty cells where the run is not finished.
+
+    All are scored on the rows that validate in every finished run: nobody trained on them. command: what
+    trains an experiment whose name follows it. The column `checksum` is the same for the same settings and
+    data. Raises UserError where no row validates in all.
+    """
+    finished = {row: run for row, run in runs.items() if _is_finished(*run)}
+    rows = _common_validation_rows(table.title, list(finished.values()))
+    measures = {row: _measure(row, *run, faces, rows) for row, run in finished.items()}
+    first_px = measures[table.rows[0]]["rmse_px"] if table.rows[0] in measures else np.nan
+    lines = []
+    for row in table.rows:
+        line: dict[str, Any] = {"system": row.system}
+        if row in finished:
+            line |= _costs(*finished[row])
+            found = measures[row] | {"behind_first_px": measures[row]["rmse_px"] - first_px}
+            line |= {_HEADINGS[name]: found[name] for name in table.measures}
+        words = {"published": row.published, "remark": row.remark}
+        origin = {"command": f"{command} {row.experiment}", "checksum": _checksum(row, runs[row][0], faces)}
+        lines.append(line | words | origin)
+    remark = "remark" if any(row.remark for row in table.rows) else "published"
+    measured = (_HEADINGS[name] for name in table.measures)
+    return pd.DataFrame(lines, columns=["system", *_COSTS, *measured, remark, "command", "checksum"])
+
+
+def _checksum(row: Row, experiment: Experiment, faces: FaceData) -> str:
+    """Of what a row's figures follow from: the settings that are not at their defaults, and the data."""
+    settings = [model.model_dump_json(exclude_defaults=True) for model in (experiment, row.prediction)]
+    return hashlib.sha256("\n".join([*settings, row.members, faces.checksum]).encode()).hexdigest()[:12]
+
+
+def _is_finished(experiment: Experiment, run: Run) -> bool:
+    """Whether all members are trained, on this budget and no other."""
+    if not run.experiment.exists() or trained_otherwise(run.read_experiment(), experiment):
+        return False
+    return all(is_done(run.member(*member)) for member in experiment.members)
+
+
+def _common_validation_rows(title: str, runs: Sequence[tuple[Experiment, Run]]) -> npt.NDArray[np.int64]:
+    splits = [
+        read_split(run, specialist).validation
+        for experiment, run in runs
+        for specialist in experiment.specialists
+    ]
+    common = reduce(np.intersect1d, splits) if splits else np.array([], np.int64)
+    if runs and not len(common):
+        raise UserError(
+            f"{title}: expected faces that validate in all of its runs, received none; "
+            "give its experiments the same seed and validation_fraction"
+        )
+    return common
+
+
+def _costs(experiment: Experiment, run: Run) -> dict[str, Any]:
+    """What a system took; its speed is that of its fastest epoch, which other work disturbed least."""
+    histories = {member: read_history(run.member(*member)) for member in experiment.members}
+    parameters = [_parameters(experiment, specialist) for specialist, _ in histories]
+    epochs = {specialist: len(history) for (specialist, _), history in histories.items()}
+    speeds = [
+        max(record["images"] / record["training_seconds"] for record in history)
+        for history in histories.values()
+    ]
+    images = {sum(record["images"] for record in history) for history in histories.values()}
+    values = (
+        len(histories),
+        sum(parameters),
+        round(float(np.mean(speeds))),
+        " + ".join(map(str, epochs.values())),
+        max(images),
+    )
+    return dict(zip(_COSTS, values, strict=True))
+
+
+def _measure(
+    row: Row, experiment: Experiment, run: Run, faces: FaceData, rows: npt.NDArray[np.int64]
+) -> dict[Measure, float]:
+    """All measures of a system on these rows of the training faces, over all points that it predicts."""
+    predictions, truth = [], []
+    for specialist in experiment.specialists:
+        truth.append(faces.training.keypoints[rows][:, experiment.point_indices(specialist)])
+        predictions.append(_predict(row, experiment, run, specialist, faces, rows, truth[-1]))
+    predicted_px, truth_px = np.concatenate(predictions, axis=1), np.concatenate(truth, axis=1)
+    errors_px = np.abs(predicted_px - truth_px)
+    histories = [read_history(run.member(*member)) for member in experiment.members]
+    best = [min(history, key=lambda record: record["validation_rmse_px"]) for history in histories]
+    alone_px = _alone_px(experiment, run, faces.training, rows, truth_px)
+    # At the pace of the fastest epoch, which other work disturbed least.
+    seconds = [
+        len(history) * min(record.get("seconds", np.nan) for record in history) for history in histories
+    ]
+    return {
+        "rmse_px": rmse_px(predicted_px, truth_px),
+        "alone_rmse_px": float(np.mean(alone_px)),
+        "alone_spread_px": float(np.std(alone_px, ddof=1)) if len(alone_px) > 1 else np.nan,
+        "mae_px": float(np.nanmean(errors_px)),
+        # The other published definition: coordinates from 0 to 1, summed over the points of a face.
+        "mae_sum": float(np.nansum(errors_px, axis=(1, 2)).mean()) / IMAGE_SIZE_PX,
+        "loss": float(np.mean([record["loss"] for record in best])),
+        "validation_loss": float(np.mean([record["validation_loss"] for record in best])),
+        "minutes": float(np.mean(seconds)) / 60,
+    }
+
+
+def _alone_px(
+    experiment: Experiment, run: Run, training: Faces, rows: npt.NDArray[np.int64], truth_px: Pixels
+) -> list[float]:
+    """RMSE of every member by itself; where there are several specialists, of one of each together."""
+    by_specialist = []
+    for specialist, settings in experiment.specialists.items():
+        positions = np.searchsorted(read_split(run, specialist).validation, rows)
+        predictions = validation_predictions(run, experiment, specialist, range(settings.members), training)
+        by_specialist.append(predictions[:, positions])
+    return [
+        rmse_px(np.concatenate(round_px, axis=1), truth_px) for round_px in zip(*by_specialist, strict=False)
+    ]
+
+
+def _predict(
+    row: Row,
+    experiment: Experiment,
+    run: Run,
+    specialist: str,
+    faces: FaceData,
+    rows: npt.NDArray[np.int64],
+    truth_px: Pixels,
+) -> Pixels:
+    """A specialist's predictions for these rows, chosen on other groups of faces than they predict."""
+    members = range(experiment.specialists[specialist].members)
+    if row.prediction != Prediction():
+        asked = experiment.model_copy(update={"prediction": row.prediction})
+        points = experiment.point_indices(specialist)
+        chosen = {specialist: list(members)}
+        return predict_ensemble(run, asked, chosen, faces.training.images[rows])[:, points]
+    split = read_split(run, specialist)
+    positions = np.searchsorted(split.validation, rows)
+    predictions = validation_predictions(run, experiment, specialist, members, faces.training)
+    selection = Selection(policy=_POLICIES[row.members])
+
+    def choose(some: Pixels, labels: Pixels) -> list[int]:
+        return select_members(some, labels, selection, specialist, members)
+
+    common = predictions[:, positions]
+    honest = honest_average(common, truth_px, split.validation_groups[positions], choose)
+    return common[choose(common, truth_px)].mean(axis=0) if honest is None else honest
+
+
+def _parameters(experiment: Experiment, specialist: str) -> int:
+    points = len(experiment.point_indices(specialist))
+    return build_model(experiment.network, points, (0,)).count_params()

@@ -1,0 +1,180 @@
+"""How the members of a run compare and which were chosen, as figures."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import seaborn
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import MaxNLocator
+
+from fkd.ensemble.selection import Estimate
+from fkd.report.measures import continued_greedily, ensemble_rmse_px, error_correlations, error_products
+from fkd.report.page import Figure, Section
+from fkd.report.run_record import RunRecord, SpecialistRecord
+from fkd.report.style import COLUMN_IN, WIDE_IN
+
+# So many members can be numbered, and so few correlations written into their squares.
+_NUMBERED, _WRITTEN = 60, 8
+
+
+def selection_section(record: RunRecord) -> Section:
+    """Members by validation error, ensembles of every size and correlations, where there are any."""
+    remarks = "; ".join(record.remarks)
+    if not record.selected:
+        return Section("Selection", f"There is nothing to choose from yet: {remarks}." if remarks else "")
+    several = [specialist for specialist in record.selected if len(specialist.usable) > 1]
+    figures = [
+        Figure(
+            "members-by-error",
+            "Validation RMSE by member",
+            "Members from the best to the worst; filled marks are chosen, x2 and the like weigh more.",
+            partial(_draw_by_specialist, record.selected, _draw_members, WIDE_IN),
+        )
+    ]
+    if several:
+        figures += [
+            Figure(
+                "ensemble-size",
+                "RMSE against ensemble size",
+                "The average of the first 1, 2, ... members, from the best to the worst and, where it is "
+                "another one, in the selector's order with the others after the chosen; the honest estimate "
+                "is scored on faces that took no part in the choice.",
+                partial(_draw_by_specialist, several, _draw_sizes, COLUMN_IN),
+            ),
+            Figure(
+                "error-correlations",
+                "Correlation of the members' errors",
+                "Pearson's correlation over all validation coordinates, members from the best to the worst; "
+                "the lower it is, the more an average gains.",
+                partial(_draw_correlations, several),
+            ),
+        ]
+    text = f"Averaged are {', '.join(map(_choice, record.selected))}."
+    if not several:
+        text += " With one finished member there is no ensemble to show."
+    if remarks:
+        text += f" Missing: {remarks}."
+    return Section("Selection", text, figures, _facts(record.selected))
+
+
+def _facts(specialists: Sequence[SpecialistRecord]) -> list[tuple[str, str]]:
+    """What the best single, all and the chosen members are worth."""
+    facts = []
+    for specialist in specialists:
+        report = specialist.selection
+        assert report is not None
+        lines = (
+            f"best single {_estimate(report.best_single)}",
+            f"all {len(report.members)} averaged {_estimate(report.average_of_all)}",
+            f"chosen ({report.policy}) {_estimate(report.average_of_chosen)}",
+            f"members {', '.join(f'{index:02d}' for index in report.chosen)}",
+        )
+        facts.append((f"{specialist.name}, validation RMSE", "\n".join(lines)))
+    return facts
+
+
+def _choice(specialist: SpecialistRecord) -> str:
+    distinct = len(set(specialist.chosen))
+    return f"{distinct} of {len(specialist.members)} members of {specialist.name}"
+
+
+def _estimate(estimate: Estimate) -> str:
+    in_sample = f"{estimate.in_sample_px:.3f} px on the faces that chose"
+    honest = "" if estimate.honest_px is None else f"{estimate.honest_px:.3f} px honest, "
+    return honest + in_sample
+
+
+def _draw_by_specialist(
+    specialists: Sequence[SpecialistRecord], draw: Callable[[Axes, SpecialistRecord], None], width_in: float
+) -> Drawing:
+    figure = Drawing(figsize=(width_in, 0.4 + 2.5 * len(specialists)))
+    panels = figure.subplots(len(specialists), 1, squeeze=False)
+    for axes, specialist in zip(panels.flat, specialists, strict=True):
+        axes.set_title(specialist.name)
+        axes.grid(visible=True)
+        draw(axes, specialist)
+    return figure
+
+
+def _draw_members(axes: Axes, specialist: SpecialistRecord) -> None:
+    assert specialist.selection is not None
+    scores = [score for score in specialist.selection.members if np.isfinite(score.rmse_px)]
+    scores.sort(key=lambda score: score.rmse_px)
+    places = np.arange(len(scores))
+    errors_px = np.array([score.rmse_px for score in scores])
+    chosen = np.array([score.weight > 0 for score in scores])
+    axes.plot(places[chosen], errors_px[chosen], "o", color="C1", zorder=3, label="chosen")
+    axes.plot(places[~chosen], errors_px[~chosen], "o", color="C0", fillstyle="none", label="left out")
+    for place, score in enumerate(scores):
+        if score.weight > 1:
+            words = f"x{score.weight}"
+            axes.annotate(words, (place, score.rmse_px), (0, 6), textcoords="offset points", ha="center")
+    numbers = [f"{score.index:02d}" for score in scores]
+    if len(scores) <= _NUMBERED:
+        axes.set_xticks(places, numbers, rotation=90 if len(scores) > 30 else 0, fontsize=7)
+        axes.set_xlabel("member")
+    else:
+        axes.set_xlabel("members, the best first")
+    axes.set_ylabel("RMSE px")
+    axes.margins(y=0.2)
+    axes.legend(loc="upper left")
+
+
+def _draw_sizes(axes: Axes, specialist: SpecialistRecord) -> None:
+    report = specialist.selection
+    assert report is not None
+    products = error_products(specialist.predictions_px, specialist.truth_px)
+    best_first = _best_first(products)
+    axes.plot(*_curve(products, best_first), "C0", marker=".", markersize=4, label="best first")
+    chosen = best_first[: len(report.chosen)]
+    if report.policy in ("greedy", "indices"):  # the others choose the best first
+        chosen = specialist.chosen
+        order = continued_greedily(products, chosen)
+        axes.plot(*_curve(products, order), "C1", marker=".", markersize=4, label="selector's order")
+    axes.plot(len(chosen), _curve(products, chosen)[1][-1], "o", color="C3", markersize=6, label="chosen")
+    all_px, honest_px = report.average_of_all.in_sample_px, report.average_of_chosen.honest_px
+    axes.axhline(all_px, color="C2", linestyle="--", label=f"all: {all_px:.3f}")
+    if honest_px is not None:
+        axes.axhline(honest_px, color="C4", linestyle=":", label=f"chosen, honest: {honest_px:.3f}")
+    axes.set(xlabel="networks averaged", ylabel="validation RMSE px")
+    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    axes.legend(loc="upper right", fontsize=8)
+
+
+def _curve(products: npt.NDArray[np.float64], order: Sequence[int]) -> tuple[range, npt.NDArray[np.float64]]:
+    return range(1, len(order) + 1), ensemble_rmse_px(products, order)
+
+
+def _best_first(products: npt.NDArray[np.float64]) -> list[int]:
+    return np.argsort(products.diagonal(), kind="stable").tolist()
+
+
+def _draw_correlations(specialists: Sequence[SpecialistRecord]) -> Drawing:
+    figure = Drawing(figsize=(COLUMN_IN, 3.8 * len(specialists)))
+    panels = figure.subplots(len(specialists), 1, squeeze=False)
+    for axes, specialist in zip(panels.flat, specialists, strict=True):
+        products = error_products(specialist.predictions_px, specialist.truth_px)
+        best_first = _best_first(products)
+        correlations = error_correlations(specialist.predictions_px[best_first], specialist.truth_px)
+        every = max(1, len(best_first) // 20)
+        names = [f"{specialist.usable[i]:02d}" for i in best_first]
+        seaborn.heatmap(
+            correlations,
+            ax=axes,
+            cmap=rcParams["image.cmap"],
+            vmax=1,
+            square=False,
+            annot=len(best_first) <= _WRITTEN,
+            fmt=".2f",
+            xticklabels=every,
+            yticklabels=every,
+        )
+        labels = names[::every]
+        axes.set_xticklabels(labels, rotation=90)
+        axes.set_yticklabels(labels, rotation=0)
+        axes.set_title(specialist.name)
+    return figure

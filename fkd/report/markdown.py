@@ -1,0 +1,23 @@
+"""A part of a Markdown file that a command writes, the rest being written by hand."""
+
+from pathlib import Path
+
+from fkd.core.errors import UserError
+
+_BEGIN, _END = "<!-- begin: written by {0} -->\n", "<!-- end: written by {0} -->\n"
+
+
+def replace_part(path: Path, command: str, part: str) -> str:
+    """The file's text with the part between the command's two marks replaced.
+
+    Raises UserError if the file or one of the marks is missing.
+    """
+    begin, end = _BEGIN.format(command), _END.format(command)
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before, begun, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise UserError(
+            f"{path}: expected the lines {begin.strip()} and {end.strip()}; put them where it writes"
+        )
+    return f"{before}{begin}{part}{end}{after}"

@@ -1,0 +1,83 @@
+"""Where members are trained: in this process, side by side in several, or on a Ray cluster."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from fkd.core.errors import UserError
+from fkd.core.interrupt import StopRequest
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.resources import Resources
+from fkd.runs.engines.processes import shares, train_in_processes
+from fkd.runs.progress import MemberProgress
+
+if TYPE_CHECKING:
+    from fkd.runs.remote.remote_store import RemoteStore
+    from fkd.runs.worker import Work
+
+Train = Callable[["Work", "RemoteStore | None", MemberProgress, StopRequest], None]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What trains the members; raises UserError for what does not go together.
+
+    jobs: so many side by side in processes. at_once: so many of a process in one step. address: of the Ray
+    cluster, None for the usual one.
+    """
+
+    name: Literal["local", "ray"] = "local"
+    jobs: int = 1
+    at_once: int = 1
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.name == "local" and self.address:
+            raise UserError(
+                "--address: expected with --engine ray, received with --engine local; add that one"
+            )
+        if self.name == "ray" and (self.jobs > 1 or self.at_once > 1):
+            raise UserError(
+                "--jobs and --at-once: expected with --engine local, received with --engine ray; there "
+                "resources.cpus and resources.gpus tell how many members a machine trains"
+            )
+
+
+# One member after another, in this process.
+HERE = Engine()
+
+
+def claim_devices(engine: Engine, resources: Resources) -> None:
+    """Take this process' share of the machine, before it computes anything: none where others train."""
+    from fkd.training.device import hide_gpus, take_share  # loads Keras
+
+    if engine.name == "ray" or engine.jobs > 1:
+        hide_gpus()
+    else:
+        take_share(resources.cpus)
+
+
+@contextmanager
+def opened(engine: Engine, experiment: Experiment) -> Iterator[tuple[str, Train]]:
+    """What trains, in words, and the function that does; raises UserError where it cannot be had."""
+    claim_devices(engine, experiment.resources)
+    if engine.name == "ray":
+        from fkd.runs.engines.ray_tasks import describe_cluster, ray_cluster, train_on_ray
+
+        with ray_cluster(engine.address):
+            yield describe_cluster(), train_on_ray
+    elif engine.jobs > 1:
+        from fkd.training.device import cuda_devices, precision_note
+
+        parts = shares(engine.jobs, experiment.resources.cpus, os.cpu_count() or 1, cuda_devices())
+        gpus = len({part.gpu for part in parts if part.gpu is not None})
+        on = f"{gpus} GPU(s)" if gpus else f"the CPU{precision_note(experiment.training.precision)}"
+        where = f"{engine.jobs} processes of {parts[0].cpus} thread(s) on {on}"
+        yield where, lambda work, remote, progress, stop: train_in_processes(work, parts, progress, stop)
+    else:
+        from fkd.runs.worker import train_here
+        from fkd.training.device import prepare_device
+
+        yield prepare_device(experiment.training), train_here

@@ -1,0 +1,67 @@
+"""One process at a time trains a member: a lock that the kernel gives back when its holder dies."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from filelock import FileLock, Timeout
+
+from fkd.experiment.store import MemberFolder
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who trains a member."""
+
+    host: str
+    pid: int
+
+    @property
+    def may_be_alive(self) -> bool:
+        """False if the process is known to be dead; of another host nothing is known."""
+        return self.host != socket.gethostname() or not process_is_dead(self.pid)
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+@contextmanager
+def member_lock(folder: MemberFolder) -> Iterator[bool]:
+    """Hold a member for as long as the context is open; False if another process holds it."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.lock)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        yield False
+        return
+    try:
+        folder.lock.write_text(f"{socket.gethostname()} {os.getpid()}\n")
+        yield True
+    finally:
+        with suppress(OSError):  # the folder may have been removed
+            folder.lock.write_text("")
+        lock.release()
+
+
+def lock_holder(folder: MemberFolder) -> Holder | None:
+    """Who holds a member, as far as its lock file tells; None if nobody does."""
+    try:
+        host, pid = folder.lock.read_text().split()
+        holder = Holder(host, int(pid))
+    except (FileNotFoundError, ValueError):
+        return None
+    return holder if holder.may_be_alive else None
+
+
+def process_is_dead(pid: int) -> bool:
+    """Whether no process of this machine has the pid."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # another user's process
+        return False
+    return False

@@ -1,0 +1,173 @@
+"""A search over settings by Ray Tune: trials are runs of the store, and those that lag behind end early.
+
+A trial goes on from the store, so the same command goes on with a search, and more trials extend it.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+
+from fkd.core.errors import UserError
+from fkd.core.interrupt import InterruptedTrainingError, StopRequest
+from fkd.data.faces import FaceData
+from fkd.ensemble.distillation import taught_splits
+from fkd.experiment.store import MemberFolder, Run, open_run, read_history
+from fkd.runs.engines.ray_tasks import MACHINES_LOST_AT_MOST, member_cpus, task_resources
+from fkd.runs.engines.relay import Event, Relay
+from fkd.runs.provenance import provenance
+from fkd.runs.remote.session import remote_session
+from fkd.runs.search.trials import Outcome, Trial
+from fkd.runs.worker import Work, work_on
+from fkd.training.device import take_share
+
+# ASHA (Li et al. 2018) lets one trial in so many go on to as many times the epochs.
+_REDUCTION = 3
+
+
+def search(
+    trials: Sequence[Trial],
+    faces: FaceData,
+    specialist: str,
+    first_epochs: int,
+    store_folder: Path,
+    store_url: str | None,
+    say: Callable[[str], None],
+    stop: StopRequest,
+) -> list[Outcome]:
+    """Train a member of the specialist in every trial on the connected cluster; the best outcome first.
+
+    first_epochs: no trial ends earlier. Raises UserError where all trials fail, and InterruptedTrainingError
+    when a stop is asked for.
+    """
+    store_folder = store_folder.resolve()
+    work = [_work(trial, faces, store_folder, store_url, say) for trial in trials]
+    resources = task_resources(trials[0].experiment.resources, say)
+    longest = max(trial.experiment.training.max_epochs for trial in trials)
+    shown = _Shown(trials, say)
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # fkd's own asks for a stop
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # with it verbose=0 is not silent
+    with tempfile.TemporaryDirectory(prefix="fkd-tune-") as scratch:
+        tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(_try, work=work, member=(specialist, 0)),
+                {"cpu": resources["num_cpus"], "gpu": resources["num_gpus"]},
+            ),
+            param_space={"trial": tune.grid_search(list(range(len(trials))))},
+            tune_config=tune.TuneConfig(
+                scheduler=ASHAScheduler(
+                    time_attr="epoch",
+                    metric="best_rmse_px",
+                    mode="min",
+                    max_t=longest + 1,  # whoever comes to the last epoch writes the member's files, too
+                    grace_period=first_epochs if first_epochs < longest else longest + 1,
+                    reduction_factor=_REDUCTION,
+                )
+            ),
+            run_config=tune.RunConfig(
+                storage_path=scratch,
+                verbose=0,
+                callbacks=[shown],
+                stop=_Stopper(stop),
+                # Ray Tune counts a trial's own errors, too, but it raises none.
+                failure_config=tune.FailureConfig(max_failures=MACHINES_LOST_AT_MOST),
+            ),
+        ).fit()
+    if stop.reason:
+        raise InterruptedTrainingError(f"{stop.reason}: the trials are saved; run the same command again")
+    if not any(outcome.epochs for outcome in shown.outcomes):
+        raise UserError("all trials failed, as said above; narrow the space")
+    return sorted(shown.outcomes, key=lambda outcome: outcome.best_rmse_px)
+
+
+def _work(
+    trial: Trial, faces: FaceData, store_folder: Path, store_url: str | None, say: Callable[[str], None]
+) -> Work:
+    """A trial's run opened in the store, and what trains it."""
+    run = Run(store_folder / f"{trial.name}-{faces.name}")
+    with remote_session(store_url, store_folder, run, say) as remote:
+        open_run(run, trial.experiment, provenance(faces))
+        splits = taught_splits(run, trial.experiment, faces, say)
+        if remote:
+            remote.push(run)
+    return Work(run, trial.experiment, faces.training, splits, store_folder, store_url)
+
+
+def _try(config: Mapping[str, int], work: Sequence[Work], member: tuple[str, int]) -> None:
+    """A trial as Ray Tune calls it: train, and report every epoch, those of former calls at once."""
+    own = work[config["trial"]]
+    folder = own.run.member(*member)
+    take_share(member_cpus(own.experiment.resources))
+    try:
+        work_on(own, Relay(_Reports(folder)), StopRequest(), [member])
+    except Exception as error:  # to be told, not tried again; the loss of a machine raises nothing here
+        failure = str(error) if isinstance(error, UserError) else repr(error)
+        tune.report({"epoch": 0, "best_rmse_px": float("inf"), "failure": failure})
+
+
+class _Reports:
+    """Tells Ray Tune of every epoch of a member, those of former calls too."""
+
+    def __init__(self, folder: MemberFolder) -> None:
+        self._folder, self._epoch = folder, 0
+
+    def __call__(self, event: Event) -> None:
+        method, arguments = event
+        if method == "epoch":
+            *_, best_rmse_px, _ = arguments
+            self._report(float(best_rmse_px))
+        elif method in ("start_member", "finish_elsewhere"):
+            for best_rmse_px in _best_so_far(self._folder):
+                self._report(best_rmse_px)
+
+    def _report(self, best_rmse_px: float) -> None:
+        self._epoch += 1
+        tune.report({"epoch": self._epoch, "best_rmse_px": best_rmse_px})
+
+
+class _Shown(tune.Callback):
+    """Says and keeps how every trial came out."""
+
+    def __init__(self, trials: Sequence[Trial], say: Callable[[str], None]) -> None:
+        self._trials, self._say = trials, say
+        self.outcomes: list[Outcome] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # of the copy of itself that Ray Tune keeps nothing is wanted
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Called by Ray Tune when a trial has ended, early or not."""
+        result = trial.last_result
+        outcome = Outcome(self._trials[trial.config["trial"]], result["epoch"], result["best_rmse_px"])
+        self.outcomes.append(outcome)
+        failure = f" ({result['failure']})" if "failure" in result else ""
+        self._say(f"{len(self.outcomes)} of {len(self._trials)}: {outcome}{failure}")
+
+
+class _Stopper(tune.Stopper):
+    """Ends all trials when a stop is asked for."""
+
+    def __init__(self, stop: StopRequest) -> None:
+        self._stop = stop
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        """Asked by Ray Tune after every result."""
+        return bool(self._stop.reason)
+
+
+def _best_so_far(folder: MemberFolder) -> list[float]:
+    """The lowest validation RMSE after each epoch that is recorded, in pixels."""
+    if not folder.history.exists():
+        return []
+    errors_px = [record["validation_rmse_px"] for record in read_history(folder)]
+    return [min(errors_px[: epoch + 1]) for epoch in range(len(errors_px))]

@@ -1,0 +1,220 @@
+"""A specialist's rows and its finished members' predictions, as the run keeps them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fkd.core.errors import UserError
+from fkd.data.faces import FaceData, Faces
+from fkd.data.split import group_faces, split_rows
+from fkd.ensemble.label_offsets import asked_points, labelled_points, offsets_px, with_offsets
+from fkd.ensemble.selection import join_specialists
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.store import Run, atomic_write_json, damaged_files, member_name
+
+
+@dataclass(frozen=True)
+class Split:
+    """A specialist's training and validation rows of training.csv, the same for every member.
+
+    validation_groups: one number per validation row; rows of one group show one person or photo.
+    dropped_labels: (row, point of the schema) of labels that train nobody, shape (labels, 2).
+    taught_px: what trains in place of the labels, shape (training rows, points of the schema, 2) in pixels;
+    None where the labels do.
+    """
+
+    training: npt.NDArray[np.int64]
+    validation: npt.NDArray[np.int64]
+    validation_groups: npt.NDArray[np.int64]
+    dropped_labels: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), np.int64))
+    taught_px: npt.NDArray[np.float32] | None = None
+
+    def training_faces(self, faces: Faces) -> Faces:
+        """The training rows of all faces, without the labels that are dropped, or with those taught."""
+        keypoints = faces.keypoints.copy()
+        keypoints[tuple(self.dropped_labels.T)] = np.nan
+        if self.taught_px is not None:
+            keypoints[self.training] = self.taught_px
+        return Faces(faces.images, keypoints, faces.ids).take(self.training)
+
+
+def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, Split]:
+    """Every specialist's split: read from the run, or drawn and saved there.
+
+    Raises UserError, naming the specialist, when too few rows have its points, and where the experiment's
+    `dropped_labels` cannot be read.
+    """
+    missing = [name for name in experiment.specialists if not run.split(name).exists()]
+    if missing:
+        groups = group_faces(data.training.images, data.groups)
+        dropped = _read_dropped_labels(experiment, len(data.training.ids))
+        for specialist in missing:
+            rows = _labelled_rows(experiment, specialist, data)
+            fold = experiment.specialists[specialist].validation_fold
+            try:
+                training, validation = split_rows(
+                    groups[rows], rows, experiment.validation_fraction, (experiment.seed,), fold
+                )
+            except UserError as error:
+                raise UserError(f"{specialist}: {error}") from error
+            run.split(specialist).parent.mkdir(exist_ok=True)
+            atomic_write_json(
+                run.split(specialist),
+                {
+                    "training": training.tolist(),
+                    "validation": validation.tolist(),
+                    "validation_groups": groups[validation].tolist(),
+                    "dropped_labels": dropped.tolist(),
+                },
+            )
+    return {specialist: read_split(run, specialist) for specialist in experiment.specialists}
+
+
+def read_split(run: Run, specialist: str) -> Split:
+    """The saved split of a specialist."""
+    record = json.loads(run.split(specialist).read_text())
+    taught_px = record.pop("taught_px", None)
+    split = {name: np.array(ids, np.int64) for name, ids in record.items()}
+    if "dropped_labels" in split:
+        split["dropped_labels"] = split["dropped_labels"].reshape(-1, 2)
+    return Split(**split, taught_px=None if taught_px is None else np.array(taught_px, np.float32))
+
+
+def save_taught_labels(run: Run, specialist: str, labels_px: npt.NDArray[np.floating]) -> None:
+    """Keep with a specialist's split what is to train it in place of the labels.
+
+    labels_px: of all training faces, shape (faces, points of the schema, 2); kept to a hundredth of a pixel.
+    """
+    record = json.loads(run.split(specialist).read_text())
+    taught_px = labels_px[record["training"]].astype(np.float64).round(2)
+    atomic_write_json(run.split(specialist), record | {"taught_px": taught_px.tolist()})
+
+
+def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple[list[int], list[str]]:
+    """Members whose training is done and whose validation predictions are there; why others are left out."""
+    finished, left_out = [], []
+    for index in range(experiment.specialists[specialist].members):
+        folder = run.member(specialist, index)
+        if not folder.done.exists():
+            left_out.append(f"{member_name(specialist, index)}: left out, its training is not finished")
+        elif damaged := damaged_files(folder):
+            left_out.append(
+                f"{member_name(specialist, index)}: left out, {', '.join(damaged)} damaged or missing"
+            )
+        else:
+            finished.append(index)
+    return finished, left_out
+
+
+def validation_truth(
+    run: Run, experiment: Experiment, specialist: str, training: Faces
+) -> npt.NDArray[np.float32]:
+    """A specialist's labels of its validation rows, shape (rows, points, 2) in pixels, NaN for none.
+
+    training: all training faces.
+    """
+    rows = read_split(run, specialist).validation
+    return training.keypoints[rows][:, experiment.point_indices(specialist)]
+
+
+def validation_predictions(
+    run: Run, experiment: Experiment, specialist: str, members: Sequence[int], training: Faces
+) -> npt.NDArray[np.float32]:
+    """What members predict for their validation rows, shape (members, rows, points, 2) in pixels.
+
+    As the experiment's `prediction` says, but that maps are read as in training; label offsets are those that
+    each half of the validation groups gives to the other. training: all training faces. Raises UserError
+    where a member has not looked into the mirror or at the views.
+    """
+    predictions = _predictions_read(run, experiment, specialist, members)
+    if not experiment.prediction.label_offsets or not members:
+        return predictions
+    split = read_split(run, specialist)
+    truth = validation_truth(run, experiment, specialist, training)
+    labelled = labelled_points(training.keypoints[split.validation])
+    return with_offsets(predictions, truth, labelled, split.validation_groups)
+
+
+def submission_offsets_px(
+    run: Run, experiment: Experiment, chosen: Mapping[str, Sequence[int]], data: FaceData
+) -> npt.NDArray[np.float64]:
+    """The label offsets of the chosen members' average on the test images, shape (images, points, 2).
+
+    chosen: member numbers by specialist. Points in schema order, NaN where no specialist predicts.
+    """
+    asked = asked_points(data.lookup, data.test.ids, experiment.schema_points)
+    offsets = {}
+    for specialist, members in chosen.items():
+        truth = validation_truth(run, experiment, specialist, data.training)
+        labelled = labelled_points(data.training.keypoints[read_split(run, specialist).validation])
+        average = _predictions_read(run, experiment, specialist, members).mean(axis=0)
+        offsets[specialist] = offsets_px(average, truth, labelled, asked)
+    return join_specialists(experiment, offsets)
+
+
+def _predictions_read(
+    run: Run, experiment: Experiment, specialist: str, members: Sequence[int]
+) -> npt.NDArray[np.float32]:
+    """The predictions that members have left, averaged over mirror and views as the experiment asks."""
+    folders, prediction = [run.member(specialist, index) for index in members], experiment.prediction
+    looks = np.array([np.load(folder.validation) for folder in folders], np.float32)[:, None, None]
+    if prediction.mirrored:
+        mirrored = [_look(folder.mirrored_validation, "mirrored") for folder in folders]
+        looks = np.concatenate([looks, np.array(mirrored)[:, None, None]], axis=2)
+    if prediction.views > 1:
+        views = np.array([_look(folder.views_validation, "views") for folder in folders])
+        if views.shape[1] < prediction.views - 1:
+            raise UserError(
+                f"prediction.views: expected at most the {views.shape[1] + 1} that members have looked at, "
+                f"received {prediction.views}; lower it, or train anew with --fresh (make: FRESH=1)"
+            )
+        looks = np.concatenate([looks, views[:, : prediction.views - 1, : looks.shape[2]]], axis=1)
+    return looks.mean(axis=(1, 2))
+
+
+def _look(path: Path, setting: str) -> npt.NDArray[np.float32]:
+    if not path.is_file():
+        raise UserError(
+            f"prediction.{setting}: expected {path}, found none, as this member was trained without; put the "
+            "setting back, or train anew with --fresh (make: FRESH=1)"
+        )
+    return np.asarray(np.load(path), np.float32)
+
+
+def _labelled_rows(experiment: Experiment, specialist: str, data: FaceData) -> npt.NDArray[np.int64]:
+    """Rows that have all points of the subset, any of them, or all of the schema: as the experiment asks."""
+    schema, settings = experiment.schema_points, experiment.specialists[specialist]
+    points = slice(None) if settings.rows == "complete" else schema.indices(settings.keypoints)
+    labelled = ~np.isnan(data.training.keypoints[:, points]).any(axis=2)
+    wanted = np.any if settings.rows == "any" else np.all
+    return np.flatnonzero(wanted(labelled, axis=1))
+
+
+def _read_dropped_labels(experiment: Experiment, rows: int) -> npt.NDArray[np.int64]:
+    """What the experiment's CSV names by `row` and `keypoint`, as (row, point of the schema)."""
+    if experiment.dropped_labels is None:
+        return np.empty((0, 2), np.int64)
+    import pandas as pd  # slow to load
+
+    path, points = experiment.dropped_labels, experiment.schema_points.names
+    try:
+        table = pd.read_csv(path)
+        names, places = table["keypoint"], pd.to_numeric(table["row"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"dropped_labels: {path}: expected a CSV with the columns row and keypoint, such as a run's "
+            f"far_labels.csv, received another or none ({' '.join(str(error).split())}); mend the path or "
+            "the file"
+        ) from error
+    known = names.isin(points) & places.isin(range(rows))
+    if not known.all():
+        line = int(np.argmin(known))
+        raise UserError(
+            f"dropped_labels: {path}: line {line + 2}: expected a row from 0 to {rows - 1} and a keypoint of "
+            f"the schema, received {places[line]} and {names[line]!r}; correct that line"
+        )
+    return np.column_stack([places, [points.index(name) for name in names]]).astype(np.int64)

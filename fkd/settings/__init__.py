@@ -1,1 +1,0 @@
-"""The sections of an experiment file, one a file; `fkd/experiment.py` puts them together."""

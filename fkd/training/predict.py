@@ -1,0 +1,169 @@
+"""From weights to pixel coordinates."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from fkd.core.keypoints import MAX_GREY, mirror_pixels, to_pixels, to_unit
+from fkd.data.crops import face_crops, from_crops
+from fkd.ensemble.selection import average_predictions, join_specialists
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.network import Network
+from fkd.experiment.store import Run
+from fkd.training.networks.build import build_model, read_points
+from fkd.training.test_time_augmentation import Matrix, back, seen, view_matrices
+
+# One shape for every call, so that the network is traced once; 68 heatmaps of so many faces are 0.3 GB.
+_BATCH = 128
+# Between its layers one member leaves cores idle; another's convolutions fill them.
+_MEMBERS_AT_ONCE = 2
+
+Peaks = Literal["soft_argmax", "argmax"]
+
+
+def predict_pixels(
+    model: keras.Model,
+    experiment: Experiment,
+    specialist: str,
+    images: npt.NDArray[np.uint8],
+    batch: int = _BATCH,
+) -> npt.NDArray[np.float32]:
+    """A specialist's points on uint8 images (n, height, width) as pixels, shape (n, points, 2).
+
+    The experiment's `prediction` says how. batch: so many images at once; fewer are filled up.
+    """
+    network, prediction = experiment.network, experiment.prediction
+    twins = experiment.twin_positions(specialist) if prediction.mirrored else None
+    looks = [
+        predict_view(model, network, twins, images, matrix, prediction.peaks, batch)
+        for matrix in view_matrices(prediction.views)
+    ]
+    return np.mean(looks, axis=(0, 1))
+
+
+def predict_view(
+    model: keras.Model,
+    network: Network,
+    twins: npt.NDArray[np.intp] | None,
+    images: npt.NDArray[np.uint8],
+    matrix: Matrix,
+    peaks: Peaks = "soft_argmax",
+    batch: int = _BATCH,
+) -> npt.NDArray[np.float32]:
+    """A view as it is and in the mirror, as points of the images themselves, shape (1 or 2, n, points, 2).
+
+    twins: where each point's mirror twin stands among the network's points, shape (points,); None for no look
+    into the mirror.
+    """
+    view = seen(images, matrix)
+    looks = [_read(model, network, view, peaks, batch)]
+    if twins is not None:
+        looks.append(predict_mirrored(model, network, twins, view, peaks, batch))
+    return np.stack([back(pixels, matrix) for pixels in looks])
+
+
+def predict_mirrored(
+    model: keras.Model,
+    network: Network,
+    twins: npt.NDArray[np.intp],
+    images: npt.NDArray[np.uint8],
+    peaks: Peaks = "soft_argmax",
+    batch: int = _BATCH,
+) -> npt.NDArray[np.float32]:
+    """Points that a network sees in the mirror, as points of the images themselves, shape (n, points, 2).
+
+    twins: where each point's mirror twin stands among the network's points, shape (points,).
+    """
+    return mirror_pixels(_read(model, network, images[..., ::-1], peaks, batch), twins)
+
+
+def _read(
+    model: keras.Model, network: Network, images: npt.NDArray[np.uint8], peaks: Peaks, batch: int
+) -> npt.NDArray[np.float32]:
+    return np.concatenate([_pixels(network, some, peaks) for some in _outputs(model, images, batch)])
+
+
+def validate(
+    model: keras.Model,
+    network: Network,
+    loss: Callable[[Any, Any], Any],
+    images: npt.NDArray[np.uint8],
+    truth_px: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.float32], float]:
+    """Predicted points as pixels, shape (n, points, 2), and the mean loss over the images.
+
+    truth_px: shape (n, points, 2).
+    """
+    pixels, total_loss = [], 0.0
+    for start, outputs in zip(range(0, len(images), _BATCH), _outputs(model, images), strict=True):
+        targets = to_unit(truth_px[start : start + _BATCH]).reshape(len(outputs), -1)
+        pixels.append(_pixels(network, outputs, "soft_argmax"))
+        total_loss += len(outputs) * float(keras.ops.mean(loss(targets, outputs)))
+    return np.concatenate(pixels), total_loss / len(images)
+
+
+def _outputs(
+    model: keras.Model, images: npt.NDArray[np.uint8], size: int = _BATCH
+) -> Iterator[npt.NDArray[np.float32]]:
+    """What the network says of the images, batch by batch."""
+    for start in range(0, len(images), size):
+        chunk = images[start : start + size]
+        batch = np.zeros((size, *images.shape[1:], 1), np.float32)
+        batch[: len(chunk), ..., 0] = np.divide(chunk, MAX_GREY, dtype=np.float32)
+        yield np.asarray(model.predict_on_batch(batch))[: len(chunk)]
+
+
+def _pixels(network: Network, outputs: npt.NDArray[np.float32], peaks: Peaks) -> npt.NDArray[np.float32]:
+    coordinates = keras.ops.convert_to_numpy(read_points(network, outputs, peaks))
+    return to_pixels(coordinates).reshape(len(outputs), -1, 2)
+
+
+def predict_ensemble(
+    run: Run, experiment: Experiment, chosen: Mapping[str, Sequence[int]], images: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float64]:
+    """The chosen members' average for every point of the schema, shape (n, points, 2) in pixels.
+
+    chosen: member numbers by specialist; a repeated number weighs double. Points that no specialist
+    predicts are NaN. The experiment's `prediction` says how faces are found and maps are read.
+    """
+    if experiment.prediction.detector == "haar":
+        crops, boxes = face_crops(images)
+        return from_crops(_predict_faces(run, experiment, chosen, crops), boxes)
+    return _predict_faces(run, experiment, chosen, images)
+
+
+def _predict_faces(
+    run: Run, experiment: Experiment, chosen: Mapping[str, Sequence[int]], images: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float64]:
+    averages = {}
+    for specialist, members in chosen.items():
+        distinct = sorted(set(members))
+        by_member = _predict_members(run, experiment, specialist, distinct, images)
+        positions = [distinct.index(index) for index in members]
+        averages[specialist] = average_predictions(by_member, positions)
+    return join_specialists(experiment, averages)
+
+
+def _predict_members(
+    run: Run, experiment: Experiment, specialist: str, members: Sequence[int], images: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float32]:
+    """What each member predicts, shape (members, n, points, 2) in pixels; the same in whatever company."""
+    network, points = experiment.network, len(experiment.point_indices(specialist))
+    seed = experiment.member_seed(specialist, 0)
+    # As many as there are threads, so that one is always free; each is traced once.
+    free = [build_model(network, points, seed) for _ in range(min(_MEMBERS_AT_ONCE, len(members)))]
+
+    def predict(index: int) -> npt.NDArray[np.float32]:
+        model = free.pop()
+        try:
+            model.load_weights(run.member(specialist, index).best_weights)
+            return predict_pixels(model, experiment, specialist, images)
+        finally:
+            free.append(model)
+
+    with ThreadPoolExecutor(len(free)) as threads:
+        return np.stack(list(threads.map(predict, members)))
