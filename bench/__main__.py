@@ -15,7 +15,7 @@ from bench.conditions import REPOSITORY, RESULTS, conditions, data_folder
 from bench.notes import load_all, notes, save
 from bench.topics import TOPICS, in_fresh_process, measure_topic
 from fkd.core.errors import UserError
-from fkd.experiment.store import atomic_write_bytes
+from fkd.core.files import atomic_write_bytes
 from fkd.report.markdown import replace_part
 
 NOTES = REPOSITORY / "experiments/BENCHMARKS.md"

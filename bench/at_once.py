@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.rows import seconds
 from fkd.core.keypoints import IMAGE_SIZE_PX
-from fkd.experiment.experiment import load_experiment
+from fkd.experiment.files import load_experiment
 from fkd.training.augment import Batch
 from fkd.training.network_pool import NetworkPool
 

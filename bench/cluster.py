@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.command import fkd_seconds
 from fkd.data.source import load_data
-from fkd.experiment.experiment import load_experiment
+from fkd.experiment.files import load_experiment
 from fkd.experiment.store import MemberFolder, read_history
 
 EXPERIMENT, SPECIALIST, EPOCHS = "passes/published", "eleven", 4

@@ -11,18 +11,15 @@ from scipy.stats import trim_mean
 
 from bench.champion_run import completely_labelled, table_of_champion
 from bench.conditions import RESULTS
+from fkd.core.metrics import rmse_px
 from fkd.data.faces import Faces
-from fkd.ensemble.selection import (
-    Combine,
-    Fit,
-    average_predictions,
-    fitted_by_halves,
-    rmse_px,
-    select_members,
-)
-from fkd.experiment.experiment import Experiment, Selection
+from fkd.ensemble.selection import Combine, Fit, average_predictions, fitted_by_halves, select_members
+from fkd.ensemble.validation import validation_predictions, validation_truth
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.prediction import Selection
 from fkd.experiment.store import Run
-from fkd.runs.splits import finished_members, read_split, validation_predictions, validation_truth
+from fkd.runs.splits import read_split
+from fkd.runs.status import finished_members
 
 TABLE = RESULTS / "combining.csv"
 TRIMMED_SHARE = 0.2  # of the members at either end

@@ -21,7 +21,7 @@ from fkd.data.cache import load_folder
 from fkd.data.faces import FaceData
 from fkd.data.source import load_data
 from fkd.data.synthetic.data_set import write_synthetic
-from fkd.experiment.experiment import load_experiment
+from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run
 from fkd.runs.splits import make_splits
 from fkd.training.batches import member_batches

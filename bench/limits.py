@@ -8,11 +8,13 @@ import pandas as pd
 
 from bench.champion_run import EXPERIMENT, completely_labelled, table_of_champion
 from bench.conditions import RESULTS
+from fkd.core.metrics import rmse_px
 from fkd.data.faces import Faces
-from fkd.ensemble.selection import rmse_px
+from fkd.ensemble.validation import validation_predictions, validation_truth
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
-from fkd.runs.splits import finished_members, read_split, validation_predictions, validation_truth
+from fkd.runs.splits import read_split
+from fkd.runs.status import finished_members
 
 PARTS, POINTS = RESULTS / "limits-parts.csv", RESULTS / "limits-points.csv"
 AGAINST = RESULTS / "limits-against.csv"

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.rows import Row
-from fkd.experiment.store import atomic_write_json
+from fkd.core.files import atomic_write_json
 from fkd.report.tables import markdown_table
 
 # The versions that are named, by their keys in the provenance of a run.

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from fkd.data.faces import Faces
 from fkd.data.source import load_data
-from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run
 from fkd.runs.progress import Progress
 from fkd.runs.splits import make_splits

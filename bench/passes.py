@@ -16,11 +16,12 @@ from matplotlib.ticker import NullFormatter
 from bench.conditions import RESULTS
 from bench.rows import Row
 from fkd.core.errors import UserError
+from fkd.core.metrics import rmse_px
 from fkd.data.source import load_data
-from fkd.ensemble.selection import rmse_px
-from fkd.experiment.experiment import load_experiment
+from fkd.ensemble.validation import validation_predictions, validation_truth
+from fkd.experiment.files import load_experiment
 from fkd.experiment.store import DEFAULT_STORE, Run, runs_in
-from fkd.runs.splits import finished_members, validation_predictions, validation_truth
+from fkd.runs.status import finished_members
 
 matplotlib.use("Agg")
 

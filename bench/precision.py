@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.at_once import IMAGES, noise
 from bench.rows import Row, side_by_side
-from fkd.experiment.experiment import load_experiment
+from fkd.experiment.files import load_experiment
 from fkd.training.device import precision_note
 from fkd.training.network_pool import NetworkPool
 

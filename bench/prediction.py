@@ -11,10 +11,11 @@ from bench.conditions import COMPETITION_TEST_ROWS
 from bench.rows import Row, side_by_side
 from fkd.core.keypoints import MAX_GREY, to_pixels
 from fkd.data.source import load_data
-from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.ensemble.predict import predict_ensemble
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run
 from fkd.training.networks.build import build_model
-from fkd.training.predict import predict_ensemble
 
 SELECTED = {"four": range(12), "eleven": range(16)}
 LARGEST_DIFFERENCE_PX = 0.01

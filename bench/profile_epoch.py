@@ -189,7 +189,7 @@ def _train(data_folder: Path) -> tuple[int, float]:
 
     from fkd.core.interrupt import StopRequest
     from fkd.data.source import load_data
-    from fkd.experiment.experiment import load_experiment
+    from fkd.experiment.files import load_experiment
     from fkd.experiment.store import Run
     from fkd.runs.members import train_members
     from fkd.runs.progress import Progress

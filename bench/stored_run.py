@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fkd.core.files import sha256
 from fkd.data.faces import FaceData
-from fkd.experiment.experiment import load_experiment
-from fkd.experiment.store import MemberFolder, Run, open_run, sha256
+from fkd.ensemble.validation import validation_truth
+from fkd.experiment.files import load_experiment
+from fkd.experiment.store import MemberFolder, Run, open_run
 from fkd.runs.provenance import provenance
-from fkd.runs.splits import make_splits, validation_truth
+from fkd.runs.splits import make_splits
 
 EPOCHS = 300
 

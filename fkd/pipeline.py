@@ -15,6 +15,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from fkd.core.errors import UserError
+from fkd.core.files import atomic_write_bytes, atomic_write_json
 from fkd.core.interrupt import StopRequest
 from fkd.core.keypoints import schema_of
 from fkd.data.faces import FaceData
@@ -23,18 +24,10 @@ from fkd.data.summary import summarise
 from fkd.ensemble.distillation import find_teacher, taught_splits
 from fkd.ensemble.label_outliers import list_far_labels
 from fkd.ensemble.selection import SelectionReport, selection_report
-from fkd.experiment.experiment import Experiment, load_experiment
-from fkd.experiment.store import (
-    DEFAULT_STORE,
-    Run,
-    atomic_write_bytes,
-    atomic_write_json,
-    is_done,
-    move_aside,
-    open_run,
-    runs_in,
-    write_experiment,
-)
+from fkd.ensemble.validation import submission_offsets_px, validation_predictions, validation_truth
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import load_experiment
+from fkd.experiment.store import DEFAULT_STORE, Run, is_done, move_aside, open_run, runs_in, write_experiment
 from fkd.report.figures.faces import faces_png
 from fkd.report.tables import estimates_table, score_table, selection_table, status_table
 from fkd.runs.engines.engine import HERE, Engine, claim_devices, opened
@@ -43,15 +36,9 @@ from fkd.runs.provenance import provenance
 from fkd.runs.remote.session import remote_session
 from fkd.runs.search.space import read_space
 from fkd.runs.search.trials import SearchPlan, draw_trials, specialist_to_search, write_results
-from fkd.runs.splits import (
-    finished_members,
-    read_split,
-    submission_offsets_px,
-    validation_predictions,
-    validation_truth,
-)
+from fkd.runs.splits import read_split
 from fkd.runs.spot import watch_ec2
-from fkd.runs.status import run_status
+from fkd.runs.status import finished_members, run_status
 
 if TYPE_CHECKING:
     from fkd.runs.remote.remote_store import RemoteStore
@@ -171,9 +158,9 @@ def submit(request: Request, console: Console) -> None:
             "fkd select says how the members validate"
         )
 
+    from fkd.ensemble.predict import predict_ensemble
     from fkd.ensemble.submission import submission_table, total_rmse_px, write_submission
     from fkd.training.device import require_visible_gpu
-    from fkd.training.predict import predict_ensemble
 
     console.print(f"Predicting {len(faces.test.ids):,} test images on {require_visible_gpu()}")
     chosen = {report.specialist: report.chosen for report in reports}
@@ -288,7 +275,9 @@ def tune(
         from fkd.runs.search.search import search  # loads Ray Tune
 
         console.print(f"{len(trials)} trials of {name}, {specialist}, on {describe_cluster()}")
-        outcomes = search(trials, faces, specialist, plan.first_epochs, folder, url, console.print, stop)
+        outcomes = search(
+            trials, faces, specialist, plan.first_epochs, folder, url, taught_splits, console.print, stop
+        )
     table, file = write_results(outcomes, name, plan, folder, faces.name)
     console.print(f"{table}: all trials\n{file}: the best; train it with: fkd train {file}")
 

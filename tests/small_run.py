@@ -14,9 +14,10 @@ import pandas as pd
 import yaml
 from conftest import TINY_EXPERIMENT
 
+from fkd.core.files import sha256
 from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.experiment.store import MemberFolder, Run, sha256
+from fkd.experiment.store import MemberFolder, Run
 
 ERRORS_PX = (1, -1, 7, -7)
 VALIDATION = (8, 9, 10, 11)

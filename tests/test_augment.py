@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from fkd.core.keypoints import CENTRE_PX, IMAGE_SIZE_PX, KAGGLE15, SCHEMAS, Schema, to_unit
 from fkd.experiment.augmentation import Augmentation
-from fkd.experiment.experiment import load_experiment
+from fkd.experiment.files import load_experiment
 from fkd.training.augment import MAX_GREY, PIXELS, draw_warp, node_weights
 
 LEFT_EYE, RIGHT_EYE, NOSE, MOUTH = KAGGLE15.indices("four")

@@ -8,7 +8,9 @@ import pytest
 
 from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.experiment.experiment import Experiment, Variant, load_experiment
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import load_experiment
+from fkd.experiment.specialists import Variant
 from fkd.report.figures.augmentation_figures import (
     augmentation_section,
     best_labelled_row,

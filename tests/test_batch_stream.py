@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fkd.data.faces import Faces
-from fkd.experiment.experiment import load_experiment
+from fkd.experiment.files import load_experiment
 from fkd.training.augment import Batches
 from fkd.training.batches import SharedBatches, member_batches, prefetched
 

@@ -5,14 +5,9 @@ import pytest
 from fkd.core.errors import UserError
 from fkd.experiment.network import Convolution, ConvolutionalNetwork, HeatmapNetwork, Network
 from fkd.experiment.training import CosineDecay, ExponentialDecay, Optimizer, ReduceOnPlateau, Training
-from fkd.training.networks.build import (
-    build_loss,
-    build_metric,
-    build_model,
-    build_optimizer,
-    build_plateau,
-    read_points,
-)
+from fkd.training.networks.build import build_model, read_points
+from fkd.training.networks.losses import build_loss, build_metric
+from fkd.training.networks.optimizers import build_optimizer, build_plateau
 
 CNN = ConvolutionalNetwork(convolutions=(Convolution(filters=1, kernel=3, pool=8),))
 HEATMAP = HeatmapNetwork(kind="heatmap", filters=(1,))

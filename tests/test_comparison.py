@@ -10,10 +10,12 @@ import pytest
 from command_line import fkd
 
 from fkd.core.errors import UserError
+from fkd.core.files import sha256
 from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.experiment.experiment import Experiment, load_experiment
-from fkd.experiment.store import Run, open_run, sha256
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import load_experiment
+from fkd.experiment.store import Run, open_run
 from fkd.report.comparison import Row, Table, compare_table, load_comparison
 
 ROWS = 6

@@ -17,12 +17,13 @@ from conftest import TINY_EXPERIMENT
 from whole_photos import photo_with_faces
 
 from fkd.core.errors import UserError
+from fkd.core.files import atomic_write_json, sha256
 from fkd.core.keypoints import KAGGLE15, to_unit
 from fkd.data.synthetic.data_set import draw_faces
 from fkd.deploy.demo import MAX_FILE_BYTES, answer_photo, build_page
 from fkd.ensemble.predict import find_run, load_ensemble
-from fkd.experiment.experiment import load_experiment
-from fkd.experiment.store import Run, atomic_write_json, open_run, sha256
+from fkd.experiment.files import load_experiment
+from fkd.experiment.store import Run, open_run
 from fkd.training.networks.build import build_model
 
 SERVE = """

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from fkd.core.errors import UserError
 from fkd.core.keypoints import KAGGLE15
+from fkd.core.metrics import rmse_px
 from fkd.ensemble.selection import (
     Combine,
     Estimate,
@@ -19,11 +20,11 @@ from fkd.ensemble.selection import (
     fitted_by_halves,
     honest_rmse_px,
     join_specialists,
-    rmse_px,
     select_members,
     selection_report,
 )
-from fkd.experiment.experiment import Experiment, Selection
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.prediction import Selection
 
 Array = npt.NDArray[np.float64]
 

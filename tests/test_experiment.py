@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fkd.core.errors import UserError
-from fkd.experiment.experiment import Experiment, differences, load_experiment
+from fkd.experiment.experiment import Experiment, differences
+from fkd.experiment.files import load_experiment
 
 REPOSITORY = Path(__file__).parents[1]
 

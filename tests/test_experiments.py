@@ -8,8 +8,11 @@ import pytest
 from rich.console import Console
 
 from fkd.data.faces import Faces
-from fkd.experiment.experiment import EXPERIMENTS_FOLDER, Experiment, Prediction, load_experiment
+from fkd.ensemble.predict import predict_ensemble
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import EXPERIMENTS_FOLDER, load_experiment
 from fkd.experiment.network import ConvolutionalNetwork
+from fkd.experiment.prediction import Prediction
 from fkd.experiment.store import Run
 from fkd.runs.members import train_together
 from fkd.runs.progress import Progress
@@ -18,7 +21,6 @@ from fkd.training.batches import member_batches
 from fkd.training.member_training import MemberTask, MemberTraining
 from fkd.training.network_pool import NetworkPool
 from fkd.training.networks.build import build_model
-from fkd.training.predict import predict_ensemble
 
 REPOSITORY = Path(__file__).parents[1]
 NOT_EXPERIMENTS = ("comparison", "ablation", "spot/skypilot", "spot/ray-cluster")

@@ -17,13 +17,17 @@ import pytest
 from fkd.core.errors import UserError
 from fkd.core.keypoints import CENTRE_PX, HALF_WIDTH_PX, KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.deploy.export import CARD, FORMATS, ensemble_model, export_ensemble
+from fkd.deploy.export import ensemble_model, export_ensemble
+from fkd.deploy.model_card import CARD
+from fkd.deploy.model_formats import FORMATS
+from fkd.ensemble.predict import predict_ensemble
 from fkd.ensemble.selection import Estimate, MemberScore, SelectionReport
-from fkd.experiment.experiment import Experiment, Prediction, load_experiment
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import load_experiment
 from fkd.experiment.network import HeatmapNetwork, Network, ResidualNetwork, ResNet
+from fkd.experiment.prediction import Prediction
 from fkd.experiment.store import Run
 from fkd.training.networks.build import build_model
-from fkd.training.predict import predict_ensemble
 
 needs_onnx = pytest.mark.skipif(
     any(find_spec(package) is None for package in FORMATS["onnx"].packages),

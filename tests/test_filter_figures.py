@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from small_run import small_faces, write_done, write_run
 
-from fkd.experiment.experiment import validate_experiment
+from fkd.experiment.files import validate_experiment
 from fkd.report.figures.filter_figures import filter_section, read_first_kernel
 from fkd.report.run_record import read_run
 

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fkd.core.files import atomic_write_json
 from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
 from fkd.ensemble.label_outliers import far_labels, list_far_labels
 from fkd.ensemble.selection import Estimate, MemberScore, SelectionReport
-from fkd.experiment.experiment import load_experiment
-from fkd.experiment.store import Run, atomic_write_json
+from fkd.experiment.files import load_experiment
+from fkd.experiment.store import Run
 
 
 def test_labels_further_than_five_medians_are_listed_the_furthest_first() -> None:

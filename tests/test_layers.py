@@ -1,56 +1,85 @@
-"""Data flows one way: every file imports only from floors below its own, as the map in fkd/README.md says."""
+"""Data flows one way: packages import only from those below, and each docstring is its package's map."""
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "fkd"
-FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
-MODULES = [file for file in FILES if not file.endswith("__init__.py")]
+FILES = sorted(PACKAGE.rglob("*.py"))
+# From the ground up. What stands on one floor does not import from its neighbours.
+FLOORS = (
+    ("core",),
+    ("experiment", "data"),
+    ("training",),
+    ("runs",),
+    ("ensemble",),
+    ("deploy", "report"),
+    ("pipeline",),
+    ("cli",),
+    ("__main__",),
+)
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+PACKAGES = sorted(path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE)
 
 
-def _floors() -> dict[str, int]:
-    """File -> floor, from the lines `| floor | `file` | ...` of the map."""
-    lines = re.findall(r"^\| (\d+) \| `([\w/]+\.py)` \|", (PACKAGE / "README.md").read_text(), re.MULTILINE)
-    return {file: int(floor) for floor, file in lines}
+def _module(path: Path) -> str:
+    """A file's module without `fkd.`, such as `data.cache`."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
-def _imports(file: str) -> set[str]:
-    """Files of the package that a file imports anywhere, inside functions too."""
-    imported = set()
-    for node in ast.walk(ast.parse((PACKAGE / file).read_text())):
+def _imports(path: Path) -> set[str]:
+    """Modules of the package that a file imports anywhere, inside functions too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: relative import"
-            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        paths = (
-            f"{name.removeprefix('fkd.').replace('.', '/')}.py" for name in names if name.startswith("fkd.")
-        )
-        imported |= {path for path in paths if (PACKAGE / path).is_file()}
-    return imported
+            names |= {alias.name for alias in node.names}
+    modules = {_module(file) for file in FILES}
+    return {name.removeprefix("fkd.") for name in names if name.startswith("fkd.")} & modules
 
 
-def test_the_map_shows_every_file_and_no_other():
-    assert sorted(_floors()) == MODULES
+def test_every_package_has_its_floor():
+    assert {_module(path).partition(".")[0] for path in FILES} == {*FLOOR, "__init__"}
 
 
-@pytest.mark.parametrize("file", MODULES)
-def test_imports_go_down(file: str):
-    floors = _floors()
-    upward = [f"{other} ({floors[other]})" for other in _imports(file) if floors[other] >= floors[file]]
-    assert not upward, f"{file} stands on floor {floors[file]} and imports {', '.join(upward)}"
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.parent != PACKAGE or path.stem in FLOOR], ids=_module
+)
+def test_imports_go_down(path: Path):
+    own = _module(path).partition(".")[0]
+    for imported in _imports(path):
+        other = imported.partition(".")[0]
+        assert other == own or FLOOR[other] < FLOOR[own], f"{_module(path)} imports {imported}"
+
+
+def test_there_is_no_circle():
+    # Raises CycleError, which names the circle.
+    assert TopologicalSorter({_module(path): _imports(path) for path in FILES}).static_order()
 
 
 def test_the_imports_are_seen():
-    assert "members.py" in _imports("worker.py")
-    assert "pipeline.py" in _imports("cli.py")
+    assert "runs.members" in _imports(PACKAGE / "runs/worker.py")
+    assert "pipeline" in _imports(PACKAGE / "cli.py")
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_no_file_is_long(file: str):
-    assert len((PACKAGE / file).read_text().splitlines()) <= 400
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_the_map_of_a_package_names_every_module_of_it(package: Path):
+    text = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+    listed = re.findall(r"^([a-z_0-9]+/?) +\S", text.partition("\n\n")[2], re.MULTILINE)
+    modules = [path.stem for path in package.glob("*.py") if path.stem != "__init__"]
+    folders = [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
+    assert sorted(listed) == sorted([*modules, *folders])
+
+
+@pytest.mark.parametrize("path", FILES, ids=_module)
+def test_no_file_and_no_function_is_long(path: Path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 60, node.name

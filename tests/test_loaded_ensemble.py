@@ -9,12 +9,13 @@ import numpy.typing as npt
 import pytest
 
 from fkd.core.errors import UserError
+from fkd.core.files import atomic_write_json, sha256
 from fkd.core.keypoints import KAGGLE15
-from fkd.ensemble.predict import find_run, load_ensemble
-from fkd.experiment.experiment import Experiment, load_experiment
-from fkd.experiment.store import MemberFolder, Run, atomic_write_json, open_run, runs_in, sha256
+from fkd.ensemble.predict import find_run, load_ensemble, predict_ensemble
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import load_experiment
+from fkd.experiment.store import MemberFolder, Run, open_run, runs_in
 from fkd.training.networks.build import build_model
-from fkd.training.predict import predict_ensemble
 
 FACES = np.random.default_rng(0).integers(0, 256, (11, 96, 96), np.uint8)  # more than go at once
 

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fkd.core.keypoints import IBUG68, IMM73, KAGGLE15
-from fkd.ensemble.selection import average_predictions, rmse_px
+from fkd.core.metrics import rmse_px
+from fkd.ensemble.selection import average_predictions
 from fkd.report.measures import (
     binned_errors,
     continued_greedily,

@@ -12,7 +12,8 @@ from rich.console import Console
 import fkd.runs.members
 from fkd.core.interrupt import InterruptedTrainingError, StopRequest
 from fkd.data.faces import Faces
-from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import load_experiment
 from fkd.experiment.store import MemberFolder, Run, is_done
 from fkd.runs.locks import member_lock
 from fkd.runs.members import train_members, train_together

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from fkd.experiment.experiment import load_experiment
+from fkd.experiment.files import load_experiment
 from fkd.training.augment import Batch
 from fkd.training.network_pool import NetworkPool
 from fkd.training.networks.build import build_model

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from fkd.core.errors import UserError
-from fkd.data.photos import draw_points, encode_picture, read_photo
+from fkd.data.photos import read_photo
+from fkd.deploy.photo_drawing import draw_points, encode_picture
 
 # Red, green / blue, white; grey values by ITU-R 601: 76, 150 / 29, 255.
 COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)

@@ -12,7 +12,7 @@ from command_line import assert_same_results, fkd
 from interruptible import PATIENCE_S, start, wait_until
 
 from fkd.core.errors import UserError
-from fkd.experiment.experiment import load_experiment
+from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run
 from fkd.runs.engines.ray_tasks import _train_member, ray_cluster
 from fkd.runs.worker import Work

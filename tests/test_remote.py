@@ -8,7 +8,8 @@ from remote_machine import WAIT_S, Machine, position, wait_until
 from tcp_proxy import Proxy
 
 from fkd.core.errors import UserError
-from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import load_experiment
 from fkd.experiment.store import MemberFolder, Run, open_run
 from fkd.runs.remote.object_store import ObjectStore
 from fkd.runs.remote.remote_store import RemoteStore, RemoteUnreachableError

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from fkd.core.keypoints import to_pixels, to_unit
 from fkd.experiment.network import ResidualNetwork
 from fkd.experiment.training import Training
-from fkd.training.networks.build import build_loss, read_points
+from fkd.training.networks.build import read_points
+from fkd.training.networks.losses import build_loss
 from fkd.training.networks.residual import build_residual
 
 

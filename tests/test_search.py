@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from command_line import fkd
 
-from fkd.experiment.experiment import load_experiment
+from fkd.experiment.files import load_experiment
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 

@@ -7,17 +7,16 @@ import pandas as pd
 import pytest
 
 from fkd.core.errors import UserError
+from fkd.core.files import sha256
 from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.experiment.experiment import Experiment, Prediction, load_experiment
-from fkd.experiment.store import MemberFolder, Run, sha256
-from fkd.runs.splits import (
-    finished_members,
-    make_splits,
-    read_split,
-    submission_offsets_px,
-    validation_predictions,
-)
+from fkd.ensemble.validation import submission_offsets_px, validation_predictions
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import load_experiment
+from fkd.experiment.prediction import Prediction
+from fkd.experiment.store import MemberFolder, Run
+from fkd.runs.splits import make_splits, read_split
+from fkd.runs.status import finished_members
 
 FACES = 20
 

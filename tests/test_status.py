@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from fkd.experiment.experiment import load_experiment
+from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run
 from fkd.runs.locks import member_lock
 from fkd.runs.status import MemberStatus, run_status

@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 
 from fkd.core.errors import UserError
-from fkd.experiment.experiment import Experiment, load_experiment
-from fkd.experiment.store import (
-    Run,
+from fkd.core.files import (
     atomic_path,
     atomic_write_array,
     atomic_write_bytes,
     keep_previous,
-    move_aside,
-    open_run,
     remove_leftovers,
 )
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import load_experiment
+from fkd.experiment.store import Run, move_aside, open_run
 
 DATA = {"data_checksum": "a" * 64}
 

@@ -11,10 +11,11 @@ from fkd.core.errors import UserError
 from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
 from fkd.ensemble.distillation import find_teacher, taught_splits
-from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.ensemble.predict import predict_ensemble
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run, open_run
 from fkd.runs.splits import make_splits, read_split
-from fkd.training.predict import predict_ensemble
 
 LABEL_PX = 40
 

@@ -11,9 +11,10 @@ import fkd.training.member_training
 from fkd.core.errors import UserError
 from fkd.core.interrupt import InterruptedTrainingError
 from fkd.core.keypoints import KAGGLE15
+from fkd.core.metrics import rmse_px
 from fkd.data.faces import Faces
-from fkd.ensemble.selection import rmse_px
-from fkd.experiment.experiment import Experiment, load_experiment
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import load_experiment
 from fkd.experiment.store import MemberFolder, Run, damaged_files
 from fkd.experiment.training import Training
 from fkd.runs.members import train_together
@@ -115,7 +116,7 @@ class _KilledError(Exception):
 
 
 def _kill_in(monkeypatch: pytest.MonkeyPatch, function: str, call: int) -> None:
-    """The call-th call of a function of fkd.training.member_training fails instead, as if the process had died there."""
+    """The call-th call of a function of member_training fails instead, as if the process had died there."""
     original, calls = getattr(fkd.training.member_training, function), []
 
     def dying(*args, **keywords):

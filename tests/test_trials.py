@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from fkd.core.errors import UserError
-from fkd.experiment.experiment import load_experiment
+from fkd.experiment.files import load_experiment
 from fkd.runs.search.space import Distribution
 from fkd.runs.search.trials import Outcome, SearchPlan, draw_trials, specialist_to_search, write_results
 

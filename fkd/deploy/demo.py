@@ -22,7 +22,7 @@ from fkd.data.photos import MAX_MEGAPIXELS, read_photo
 from fkd.deploy.photos import FacePoints, draw_faces, predict_squares
 from fkd.ensemble.predict import Ensemble, find_run, load_ensemble
 from fkd.experiment.store import Run, runs_in
-from fkd.runs.splits import finished_members
+from fkd.runs.status import finished_members
 
 if TYPE_CHECKING:
     import gradio as gr

@@ -11,13 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from fkd.core.errors import UserError
+from fkd.core.files import atomic_write_bytes, atomic_write_json
 from fkd.core.keypoints import IMAGE_SIZE_PX
 from fkd.data.crops import Boxes, from_crops
 from fkd.data.face_finder import find_faces_in_photo
 from fkd.data.labelled_photos import Square, cut_out
-from fkd.data.photos import Photo, draw_points, encode_picture, read_photo
+from fkd.data.photos import Photo, read_photo
+from fkd.deploy.photo_drawing import draw_points, encode_picture
 from fkd.ensemble.predict import Ensemble
-from fkd.experiment.store import atomic_write_bytes, atomic_write_json
 
 COORDINATES = (
     "Pixels of the photo as displayed, that is, turned as its EXIF data say. x grows to the right, y down; "

@@ -48,8 +48,7 @@ def taught_splits(
     for specialist, split in splits.items():
         _refuse_leak(teacher, taught_by, experiment, specialist, split)
 
-    from fkd.ensemble.predict import chosen_members
-    from fkd.training.predict import predict_ensemble
+    from fkd.ensemble.predict import chosen_members, predict_ensemble
 
     say(f"{teacher.path}: predicting the labels of {len(data.training.ids):,} training faces")
     labels_px = predict_ensemble(

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from fkd.core.files import atomic_write_bytes
 from fkd.data.faces import FaceData
 from fkd.ensemble.selection import SelectionReport
+from fkd.ensemble.validation import validation_predictions, validation_truth
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.store import Run, atomic_write_bytes
-from fkd.runs.splits import read_split, validation_predictions, validation_truth
+from fkd.experiment.store import Run
+from fkd.runs.splits import read_split
 
 if TYPE_CHECKING:
     import pandas as pd

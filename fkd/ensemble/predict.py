@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError
-from fkd.ensemble.selection import join_specialists
+from fkd.data.crops import face_crops, from_crops
+from fkd.ensemble.selection import average_predictions, join_specialists
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run, is_done, member_name, runs_in
-from fkd.runs.splits import finished_members
+from fkd.runs.status import finished_members
 from fkd.training.networks.build import build_model
 from fkd.training.predict import predict_pixels
 
@@ -150,3 +152,54 @@ def _read_selection(run: Run) -> dict[str, list[int]]:
         raise UserError(
             f"{run.selection}: expected what fkd select writes, received another file; run fkd select again"
         ) from error
+
+
+# Between its layers one member leaves cores idle; another's convolutions fill them.
+_MEMBERS_AT_ONCE = 2
+
+
+def predict_ensemble(
+    run: Run, experiment: Experiment, chosen: Mapping[str, Sequence[int]], images: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float64]:
+    """The chosen members' average for every point of the schema, shape (n, points, 2) in pixels.
+
+    chosen: member numbers by specialist; a repeated number weighs double. Points that no specialist
+    predicts are NaN. The experiment's `prediction` says how faces are found and maps are read.
+    """
+    if experiment.prediction.detector == "haar":
+        crops, boxes = face_crops(images)
+        return from_crops(_predict_faces(run, experiment, chosen, crops), boxes)
+    return _predict_faces(run, experiment, chosen, images)
+
+
+def _predict_faces(
+    run: Run, experiment: Experiment, chosen: Mapping[str, Sequence[int]], images: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float64]:
+    averages = {}
+    for specialist, members in chosen.items():
+        distinct = sorted(set(members))
+        by_member = _predict_members(run, experiment, specialist, distinct, images)
+        positions = [distinct.index(index) for index in members]
+        averages[specialist] = average_predictions(by_member, positions)
+    return join_specialists(experiment, averages)
+
+
+def _predict_members(
+    run: Run, experiment: Experiment, specialist: str, members: Sequence[int], images: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float32]:
+    """What each member predicts, shape (members, n, points, 2) in pixels; the same in whatever company."""
+    network, points = experiment.network, len(experiment.point_indices(specialist))
+    seed = experiment.member_seed(specialist, 0)
+    # As many as there are threads, so that one is always free; each is traced once.
+    free = [build_model(network, points, seed) for _ in range(min(_MEMBERS_AT_ONCE, len(members)))]
+
+    def predict(index: int) -> npt.NDArray[np.float32]:
+        model = free.pop()
+        try:
+            model.load_weights(run.member(specialist, index).best_weights)
+            return predict_pixels(model, experiment, specialist, images)
+        finally:
+            free.append(model)
+
+    with ThreadPoolExecutor(len(free)) as threads:
+        return np.stack(list(threads.map(predict, members)))

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError
-from fkd.experiment.experiment import Experiment, Selection
+from fkd.core.metrics import rmse_px
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.prediction import Selection
 
 Array = npt.NDArray[np.floating]
 Choose = Callable[[Array, Array], list[int]]
@@ -55,19 +57,6 @@ class SelectionReport:
     best_single: Estimate
     average_of_all: Estimate
     average_of_chosen: Estimate
-
-
-def rmse_px(predictions: Array, truth: Array) -> float:
-    """Root of the mean squared error over all labelled coordinates; x and y count as one value each.
-
-    predictions, truth: pixels, shape (rows, points, 2). Infinite where a prediction is missing for a label,
-    so that a diverged member is never the best; NaN if nothing is labelled.
-    """
-    labelled = ~np.isnan(truth)
-    if not labelled.any():
-        return float("nan")
-    errors_px = (predictions - truth)[labelled].astype(np.float64)
-    return float(np.sqrt(np.mean(errors_px**2))) if np.isfinite(errors_px).all() else float("inf")
 
 
 def average_predictions(predictions: Array, positions: Sequence[int]) -> npt.NDArray[np.float64]:

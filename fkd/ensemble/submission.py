@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from fkd.core.errors import UserError
+from fkd.core.files import atomic_write_bytes
 from fkd.core.keypoints import IMAGE_SIZE_PX, Schema
-from fkd.experiment.store import atomic_write_bytes
 
 _COLUMNS = ["RowId", "Location"]
 _NUMBERS = {"RowId": (np.int64, "a whole number"), "Location": (np.float64, "a number")}

@@ -1,1 +1,13 @@
-"""experiment"""
+"""What is asked of fkd, and the folder that keeps what came of it.
+
+experiment    `Experiment`: one validated object for one YAML file
+files         experiment files found, laid over their base, overridden, validated
+settings      what all sections of a file share
+specialists   section: who learns which points from which rows
+network       section: the architecture
+training      section: loss, optimizer, schedule, limits
+augmentation  section: random changes of a training image
+prediction    sections: which members predict, and how
+resources     section: what the training of a member takes of a machine
+store         every path of a run, and the guard of its identity
+"""

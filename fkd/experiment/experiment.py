@@ -5,83 +5,20 @@ and their selection. Unknown keys are refused, so that a misspelt setting never 
 """
 
 import zlib
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 from pydantic import Field, model_validator
 
-from fkd.core.errors import UserError
 from fkd.core.keypoints import SCHEMAS, Schema, listed_schema
 from fkd.experiment.augmentation import Augmentation
 from fkd.experiment.network import MapNetwork, Network
+from fkd.experiment.prediction import Prediction, Selection
 from fkd.experiment.resources import Resources
-from fkd.experiment.settings import Settings, read_settings, validated
+from fkd.experiment.settings import Settings
+from fkd.experiment.specialists import Specialist, Variant
 from fkd.experiment.training import Training
-
-EXPERIMENTS_FOLDER = Path("experiments")
-
-Magnitude = Annotated[float, Field(gt=0, le=1)]
-
-# A file may name another one that it changes.
-_BASE = "base"
-
-
-class Specialist(Settings):
-    """A subset of the keypoints and the rows that train it.
-
-    keypoints: a subset's name, or a list of points. rows: `labelled` takes the rows that have all points of
-    the subset, `any` those that have at least one of them, `complete` those that have all points of the
-    schema. validation_fold: which part of the faces validates; specialists of other folds may predict the
-    same points, and are averaged.
-    """
-
-    keypoints: str | tuple[str, ...]
-    rows: Literal["labelled", "any", "complete"] = "labelled"
-    validation_fold: int = Field(0, ge=0)
-    batch_size: int = Field(128, ge=1)
-    members: int = Field(ge=1)
-
-
-class Variant(Settings):
-    """What a member does otherwise than the experiment says.
-
-    augmentation_magnitude: factor on the ranges of the augmentation. map_divergence: in place of that of the
-    training.
-    """
-
-    augmentation_magnitude: Magnitude = 1.0
-    map_divergence: float | None = Field(None, ge=0)
-
-
-class Selection(Settings):
-    """Which members make the prediction; `top`, `within_percent` and `indices` belong to their policies."""
-
-    policy: Literal["all", "best", "top", "within", "greedy", "indices"] = "greedy"
-    top: int = Field(5, ge=1)
-    within_percent: float = Field(5.0, ge=0)
-    indices: dict[str, tuple[int, ...]] = Field(default_factory=dict)
-
-
-class Prediction(Settings):
-    """How the chosen members predict; may be changed at any time.
-
-    detector: `haar` predicts inside the face that OpenCV finds, where it finds exactly one.
-    peaks: how the maps of networks that draw them are read; validation during training reads `soft_argmax`.
-    mirrored: every face is predicted as it is and mirrored, and the two are averaged.
-    views: so many views of a face are averaged: as it is, and turned, scaled and moved a little.
-    label_offsets: a submission adds what the labels of validation faces with as many labelled points as are
-    asked for are off by on average: sources label by different conventions, and other points.
-    """
-
-    detector: Literal["none", "haar"] = "none"
-    peaks: Literal["soft_argmax", "argmax"] = "soft_argmax"
-    mirrored: bool = False
-    views: int = Field(1, ge=1)
-    label_offsets: bool = False
 
 
 class Experiment(Settings):
@@ -214,48 +151,6 @@ class Experiment(Settings):
         return SCHEMAS[self.keypoint_schema]
 
 
-def load_experiment(name_or_path: str, overrides: Sequence[str] = ()) -> Experiment:
-    """Read an experiment file and apply overrides such as `specialists.four.members=4`.
-
-    A bare name stands for `experiments/<name>.yaml`. A file that names another one as its `base` holds only
-    what it changes there, null for what it does without. Raises UserError, naming the file and the setting,
-    when a file is missing, is not YAML, or holds an unknown key or an impossible value.
-    """
-    path = experiment_file(name_or_path)
-    settings = _read_settings(path, ())
-    for override in overrides:
-        apply_override(settings, override)
-    origin = " ".join([str(path), *(f"--set {override}" for override in overrides)])
-    return validate_experiment({"name": _name(path), **settings}, origin)
-
-
-def experiment_file(name_or_path: str) -> Path:
-    """The file that a bare name or a path stands for."""
-    path = Path(name_or_path)
-    return path if path.suffix == ".yaml" else EXPERIMENTS_FOLDER / f"{name_or_path}.yaml"
-
-
-def validate_experiment(settings: dict[str, Any], origin: str) -> Experiment:
-    """Settings as an Experiment; raises UserError, naming `origin` and the first wrong setting."""
-    return validated(Experiment, settings, origin)
-
-
-def apply_override(settings: dict[str, Any], override: str) -> None:
-    """Put `key.of.sections=value` into nested settings; raises UserError where it is of another form."""
-    key, equals, value = override.partition("=")
-    *sections, last = key.split(".")
-    if not equals or not last:
-        raise UserError(f"--set: expected key=value such as training.max_epochs=40, received {override!r}")
-    for section in sections:
-        settings = settings.setdefault(section, {})
-        if not isinstance(settings, dict):
-            raise UserError(f"--set {override}: {section} is a single value and has no settings below it")
-    try:
-        settings[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {override}: expected a YAML value after '=', received {value!r}") from error
-
-
 def differences(former: Experiment, current: Experiment) -> list[str]:
     """Settings in which two experiments differ, as `setting: former -> current`."""
     a, b = _flatten(former.model_dump()), _flatten(current.model_dump())
@@ -264,44 +159,6 @@ def differences(former: Experiment, current: Experiment) -> list[str]:
         for key in sorted(a.keys() | b.keys())
         if a.get(key) != b.get(key)
     ]
-
-
-def _read_settings(path: Path, derived: tuple[Path, ...]) -> dict[str, Any]:
-    """A file's settings put over those of its base; `derived` are the files that led here."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such experiment file; experiments at hand: {_experiments_at_hand()}")
-    if path in derived:
-        raise UserError(f"{path}: its base leads back to itself; name another base")
-    settings = read_settings(path)
-    base = settings.pop(_BASE, None)
-    if base is None:
-        return settings
-    return _merged(_read_settings(path.parent / f"{base}.yaml", (*derived, path)), settings)
-
-
-def _merged(base: Any, changes: Any) -> Any:
-    """Changes put over a base, section by section; lists and values are replaced whole, null takes away."""
-    if not isinstance(base, dict) or not isinstance(changes, dict):
-        return changes
-    merged = base | {key: _merged(base.get(key), value) for key, value in changes.items()}
-    return {key: value for key, value in merged.items() if value is not None}
-
-
-def _experiments_at_hand() -> str:
-    files = sorted(EXPERIMENTS_FOLDER.rglob("*.yaml"))
-    marks = ("\nnetwork:", f"\n{_BASE}:")  # not every YAML file there is an experiment
-    names = [
-        file.relative_to(EXPERIMENTS_FOLDER).with_suffix("").as_posix()
-        for file in files
-        if any(mark in f"\n{file.read_text(encoding='utf-8')}" for mark in marks)
-    ]
-    return ", ".join(names) or "none"
-
-
-def _name(path: Path) -> str:
-    """`nose-tip-three` for experiments/nose-tip/three.yaml, else the file's stem."""
-    inside = path.is_relative_to(EXPERIMENTS_FOLDER)
-    return "-".join(path.relative_to(EXPERIMENTS_FOLDER).with_suffix("").parts) if inside else path.stem
 
 
 def _flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

@@ -9,32 +9,26 @@ models_store/<experiment>-<data set>/
 """
 
 import csv
-import hashlib
-import io
 import json
-import os
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import yaml
 
 from fkd.core.errors import UserError
-from fkd.experiment.experiment import Experiment, differences, validate_experiment
+from fkd.core.files import (
+    atomic_write_bytes,
+    atomic_write_json,
+    sha256,
+)
+from fkd.experiment.experiment import Experiment, differences
+from fkd.experiment.files import validate_experiment
 
 DEFAULT_STORE = Path("models_store")
 
 # Members do not depend on how many there are, nor on where they are trained and how they will be used.
 _FREE_TO_CHANGE = ("selection.", "prediction.", "resources.", ".members", ".checkpoint_seconds")
-
-_TEMPORARY_PREFIX = ".temporary-"
 
 
 @dataclass(frozen=True)
@@ -225,67 +219,6 @@ def trained_otherwise(former: Experiment, experiment: Experiment) -> list[str]:
     ]
 
 
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that becomes `path` at the end, or vanishes on an error.
-
-    The temporary name ends like `path`, for writers that look at the suffix. The folder must exist: one
-    that was removed in the middle of a training is not to come back half empty. Raises UserError if the
-    file cannot be written.
-    """
-    temporary = _temporary_name(path)
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); what was saved before stays whole; "
-            "mend this and run the same command again"
-        ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def keep_previous(path: Path, previous: Path) -> None:
-    """Let `previous` be what `path` is now; `path` itself stays, so that at no moment there is none."""
-    if not path.exists():
-        return
-    temporary = _temporary_name(previous)
-    try:
-        os.link(path, temporary)
-    except OSError:  # not every file system has hard links
-        shutil.copyfile(path, temporary)
-    temporary.replace(previous)
-    temporary.unlink(missing_ok=True)  # renaming one link of a file to another does nothing
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of writers that were killed."""
-    for leftover in folder.glob(f"{_TEMPORARY_PREFIX}*"):
-        leftover.unlink(missing_ok=True)
-
-
-def atomic_write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
-
-
-def atomic_write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON, whole or not at all."""
-    atomic_write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
-
-
-def atomic_write_array(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write an array that `np.load(allow_pickle=False)` reads, whole or not at all."""
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    atomic_write_bytes(path, buffer.getvalue())
-
-
 def is_done(folder: MemberFolder) -> bool:
     """Whether a member is finished and its files are whole."""
     return folder.done.exists() and not damaged_files(folder)
@@ -305,13 +238,3 @@ def read_history(folder: MemberFolder) -> list[dict[str, float]]:
     """What is recorded of every epoch; raises FileNotFoundError where there is none yet."""
     with folder.history.open(newline="") as file:
         return [{name: float(value) for name, value in record.items()} for record in csv.DictReader(file)]
-
-
-def sha256(path: Path) -> str:
-    """A file's checksum as hexadecimal text."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _temporary_name(path: Path) -> Path:
-    return path.with_name(f"{_TEMPORARY_PREFIX}{secrets.token_hex(4)}.{path.name}")

@@ -17,14 +17,17 @@ from pydantic import Field
 
 from fkd.core.errors import UserError
 from fkd.core.keypoints import IMAGE_SIZE_PX
+from fkd.core.metrics import rmse_px
 from fkd.data.faces import FaceData, Faces
-from fkd.ensemble.selection import honest_average, rmse_px, select_members
-from fkd.experiment.experiment import Experiment, Prediction, Selection
+from fkd.ensemble.predict import predict_ensemble
+from fkd.ensemble.selection import honest_average, select_members
+from fkd.ensemble.validation import validation_predictions
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.prediction import Prediction, Selection
 from fkd.experiment.settings import Settings, read_settings, validated
 from fkd.experiment.store import Run, is_done, read_history, trained_otherwise
-from fkd.runs.splits import read_split, validation_predictions
+from fkd.runs.splits import read_split
 from fkd.training.networks.build import build_model
-from fkd.training.predict import predict_ensemble
 
 Pixels = npt.NDArray[np.floating]
 Measure = Literal[

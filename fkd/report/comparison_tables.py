@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fkd.experiment.store import atomic_write_bytes
+from fkd.core.files import atomic_write_bytes
 from fkd.report.markdown import replace_part
 from fkd.report.tables import markdown_table
 

@@ -3,9 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
+from fkd.core.files import atomic_write_bytes
 from fkd.core.keypoints import schema_of
 from fkd.data.faces import FaceData
-from fkd.experiment.store import Run, atomic_write_bytes
+from fkd.experiment.store import Run
 from fkd.report.figures.augmentation_figures import augmentation_section
 from fkd.report.figures.data_figures import data_section
 from fkd.report.page import page_html

@@ -19,10 +19,12 @@ from fkd.ensemble.selection import (
     selection_report,
 )
 from fkd.ensemble.submission import read_submission
-from fkd.experiment.experiment import Experiment, Specialist
+from fkd.ensemble.validation import validation_predictions, validation_truth
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.specialists import Specialist
 from fkd.experiment.store import Run, member_name
-from fkd.runs.splits import Split, finished_members, read_split, validation_predictions, validation_truth
-from fkd.runs.status import MemberState, run_status
+from fkd.runs.splits import Split, read_split
+from fkd.runs.status import MemberState, finished_members, run_status
 
 _HISTORY = ("epoch", "images", "rmse_px", "validation_rmse_px", "training_seconds", "seconds")
 # So many members are named one by one in a sentence.

@@ -42,7 +42,7 @@ def estimates_table(reports: Sequence[SelectionReport]) -> Table:
 
 
 def score_table(score: pd.DataFrame) -> Table:
-    """RMSE over all values, by Usage, by keypoint and by feature, as `fkd.ensemble.submission.score` gives it."""
+    """RMSE over all values, by Usage, by keypoint and by feature, as `submission.score` gives it."""
     table = Table(title="score")
     table.add_column("part")
     table.add_column("name")

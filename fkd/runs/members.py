@@ -13,13 +13,13 @@ from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import MemberFolder, Run, damaged_files
 from fkd.experiment.training import Training
 from fkd.runs.locks import lock_holder, member_lock
-from fkd.runs.progress import MemberProgress
 from fkd.runs.remote.remote_store import RemoteStore, RemoteUnreachableError
 from fkd.runs.splits import Split
 from fkd.training.augment import Batch
 from fkd.training.batches import member_batches
 from fkd.training.member_training import MemberTask, MemberTraining, Steps
 from fkd.training.network_pool import NetworkPool
+from fkd.training.progress import MemberProgress
 
 # How often to look whether a member that another process trains is done or given up.
 _LOOK_AGAIN_S = 5.0

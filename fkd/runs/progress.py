@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -15,26 +14,6 @@ from fkd.runs.status import MemberStatus
 _PLAIN_INTERVAL_S = 10.0
 # What a batch counts for in the speed once the next one is trained.
 _SPEED_MEMORY = 0.95
-
-
-class MemberProgress(Protocol):
-    """What the training of members tells; see Progress."""
-
-    def say(self, line: str) -> None: ...
-
-    def say_once(self, line: str) -> None: ...
-
-    def start_member(self, name: str, epoch: int, batch: int) -> None: ...
-
-    def batch(self, name: str, number: int, batches: int, loss: float, images: int) -> None: ...
-
-    def epoch(
-        self, name: str, loss: float, validation_rmse_px: float, best_rmse_px: float, best_epoch: int
-    ) -> None: ...
-
-    def finish_member(self, name: str, best_rmse_px: float, best_epoch: int) -> None: ...
-
-    def finish_elsewhere(self, name: str) -> None: ...
 
 
 class Progress:

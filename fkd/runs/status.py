@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.store import MemberFolder, Run, member_name
+from fkd.experiment.store import MemberFolder, Run, damaged_files, member_name
 from fkd.runs.locks import lock_holder
 
 MemberState = Literal["done", "training", "interrupted", "waiting"]
@@ -62,3 +62,19 @@ def _member_status(name: str, folder: MemberFolder) -> MemberStatus:
         saving_s=done["saving_seconds"] if done else 0.0,
         saved_s_ago=saved_s_ago,
     )
+
+
+def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple[list[int], list[str]]:
+    """Members whose training is done and whose validation predictions are there; why others are left out."""
+    finished, left_out = [], []
+    for index in range(experiment.specialists[specialist].members):
+        folder = run.member(specialist, index)
+        if not folder.done.exists():
+            left_out.append(f"{member_name(specialist, index)}: left out, its training is not finished")
+        elif damaged := damaged_files(folder):
+            left_out.append(
+                f"{member_name(specialist, index)}: left out, {', '.join(damaged)} damaged or missing"
+            )
+        else:
+            finished.append(index)
+    return finished, left_out

@@ -9,11 +9,11 @@ from fkd.data.faces import Faces
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
 from fkd.runs.members import train_members
-from fkd.runs.progress import MemberProgress
 from fkd.runs.remote.remote_store import RemoteStore
 from fkd.runs.remote.session import remote_session
 from fkd.runs.splits import Split
 from fkd.training.device import prepare_device
+from fkd.training.progress import MemberProgress
 
 
 @dataclass(frozen=True)

@@ -18,30 +18,30 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError
-from fkd.core.interrupt import InterruptedTrainingError
-from fkd.core.keypoints import HALF_WIDTH_PX
-from fkd.data.faces import Faces
-from fkd.ensemble.selection import rmse_px
-from fkd.experiment.experiment import Experiment
-from fkd.experiment.network import ResNet
-from fkd.experiment.store import (
-    MemberFolder,
+from fkd.core.files import (
     atomic_path,
     atomic_write_array,
     atomic_write_bytes,
     atomic_write_json,
-    member_name,
     remove_leftovers,
     sha256,
 )
+from fkd.core.interrupt import InterruptedTrainingError
+from fkd.core.keypoints import HALF_WIDTH_PX
+from fkd.core.metrics import rmse_px
+from fkd.data.faces import Faces
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.network import ResNet
+from fkd.experiment.store import MemberFolder, member_name
 from fkd.experiment.training import ReduceOnPlateau, Training
-from fkd.runs.progress import MemberProgress
 from fkd.training.augment import Batch, Batches
 from fkd.training.batches import prefetched
 from fkd.training.network_pool import Metrics, NetworkPool
-from fkd.training.networks.build import build_loss, build_plateau
+from fkd.training.networks.losses import build_loss
+from fkd.training.networks.optimizers import build_plateau
 from fkd.training.networks.resnet import load_pretrained
 from fkd.training.predict import predict_mirrored, predict_view, validate
+from fkd.training.progress import MemberProgress
 from fkd.training.state import TrainingState, load_state, save_state
 from fkd.training.test_time_augmentation import view_matrices
 

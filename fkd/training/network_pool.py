@@ -11,7 +11,9 @@ from fkd.core.keypoints import IMAGE_SIZE_PX
 from fkd.experiment.experiment import Experiment
 from fkd.training.augment import Batch
 from fkd.training.device import precision_here, visible_gpus
-from fkd.training.networks.build import build_loss, build_metric, build_model, build_optimizer
+from fkd.training.networks.build import build_model
+from fkd.training.networks.losses import build_loss, build_metric
+from fkd.training.networks.optimizers import build_optimizer
 
 Metrics = dict[str, float]
 Step = Callable[..., Any]

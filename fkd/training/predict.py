@@ -1,7 +1,6 @@
 """From weights to pixel coordinates."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import keras
@@ -9,18 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.keypoints import MAX_GREY, mirror_pixels, to_pixels, to_unit
-from fkd.data.crops import face_crops, from_crops
-from fkd.ensemble.selection import average_predictions, join_specialists
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.network import Network
-from fkd.experiment.store import Run
-from fkd.training.networks.build import build_model, read_points
+from fkd.training.networks.build import read_points
 from fkd.training.test_time_augmentation import Matrix, back, seen, view_matrices
 
 # One shape for every call, so that the network is traced once; 68 heatmaps of so many faces are 0.3 GB.
 _BATCH = 128
-# Between its layers one member leaves cores idle; another's convolutions fill them.
-_MEMBERS_AT_ONCE = 2
 
 Peaks = Literal["soft_argmax", "argmax"]
 
@@ -120,50 +114,3 @@ def _outputs(
 def _pixels(network: Network, outputs: npt.NDArray[np.float32], peaks: Peaks) -> npt.NDArray[np.float32]:
     coordinates = keras.ops.convert_to_numpy(read_points(network, outputs, peaks))
     return to_pixels(coordinates).reshape(len(outputs), -1, 2)
-
-
-def predict_ensemble(
-    run: Run, experiment: Experiment, chosen: Mapping[str, Sequence[int]], images: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.float64]:
-    """The chosen members' average for every point of the schema, shape (n, points, 2) in pixels.
-
-    chosen: member numbers by specialist; a repeated number weighs double. Points that no specialist
-    predicts are NaN. The experiment's `prediction` says how faces are found and maps are read.
-    """
-    if experiment.prediction.detector == "haar":
-        crops, boxes = face_crops(images)
-        return from_crops(_predict_faces(run, experiment, chosen, crops), boxes)
-    return _predict_faces(run, experiment, chosen, images)
-
-
-def _predict_faces(
-    run: Run, experiment: Experiment, chosen: Mapping[str, Sequence[int]], images: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.float64]:
-    averages = {}
-    for specialist, members in chosen.items():
-        distinct = sorted(set(members))
-        by_member = _predict_members(run, experiment, specialist, distinct, images)
-        positions = [distinct.index(index) for index in members]
-        averages[specialist] = average_predictions(by_member, positions)
-    return join_specialists(experiment, averages)
-
-
-def _predict_members(
-    run: Run, experiment: Experiment, specialist: str, members: Sequence[int], images: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.float32]:
-    """What each member predicts, shape (members, n, points, 2) in pixels; the same in whatever company."""
-    network, points = experiment.network, len(experiment.point_indices(specialist))
-    seed = experiment.member_seed(specialist, 0)
-    # As many as there are threads, so that one is always free; each is traced once.
-    free = [build_model(network, points, seed) for _ in range(min(_MEMBERS_AT_ONCE, len(members)))]
-
-    def predict(index: int) -> npt.NDArray[np.float32]:
-        model = free.pop()
-        try:
-            model.load_weights(run.member(specialist, index).best_weights)
-            return predict_pixels(model, experiment, specialist, images)
-        finally:
-            free.append(model)
-
-    with ThreadPoolExecutor(len(free)) as threads:
-        return np.stack(list(threads.map(predict, members)))

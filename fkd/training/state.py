@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError
-from fkd.experiment.store import MemberFolder, atomic_write_bytes, keep_previous
+from fkd.core.files import atomic_write_bytes, keep_previous
+from fkd.experiment.store import MemberFolder
 
 Arrays = dict[str, npt.NDArray[Any]]
 

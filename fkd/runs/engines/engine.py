@@ -11,7 +11,7 @@ from fkd.core.interrupt import StopRequest
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.resources import Resources
 from fkd.runs.engines.processes import shares, train_in_processes
-from fkd.runs.progress import MemberProgress
+from fkd.training.progress import MemberProgress
 
 if TYPE_CHECKING:
     from fkd.runs.remote.remote_store import RemoteStore

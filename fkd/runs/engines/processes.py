@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fkd.core.errors import UserError
 from fkd.core.interrupt import EXIT_INTERRUPTED, InterruptedTrainingError, StopRequest, stop_on_signals
 from fkd.runs.engines.relay import Relay, show
-from fkd.runs.progress import MemberProgress
+from fkd.training.progress import MemberProgress
 
 if TYPE_CHECKING:
     from fkd.runs.worker import Work

@@ -17,9 +17,9 @@ from fkd.core.interrupt import InterruptedTrainingError, StopRequest, stop_on_si
 from fkd.experiment.resources import Resources
 from fkd.experiment.store import Run, is_done, member_name
 from fkd.runs.engines.relay import Event, Relay, show
-from fkd.runs.progress import MemberProgress
 from fkd.runs.worker import Work, work_on
 from fkd.training.device import take_share
+from fkd.training.progress import MemberProgress
 
 if TYPE_CHECKING:
     from fkd.runs.remote.remote_store import RemoteStore

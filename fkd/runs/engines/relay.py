@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from fkd.runs.progress import MemberProgress
+from fkd.training.progress import MemberProgress
 
 # A call of MemberProgress: the method's name and its arguments.
 Event = tuple[str, tuple[str | int | float, ...]]

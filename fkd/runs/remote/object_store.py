@@ -12,7 +12,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from fkd.core.errors import UserError
-from fkd.experiment.store import atomic_write_bytes
+from fkd.core.files import atomic_write_bytes
 
 _MARKER = "fkd-store.txt"
 # The instance is ours alone and remembers no listings, so that other machines' writes are seen.

@@ -15,8 +15,9 @@ from typing import TypeVar
 import yaml
 
 from fkd.core.errors import UserError
-from fkd.experiment.experiment import validate_experiment
-from fkd.experiment.store import MemberFolder, Run, atomic_write_bytes, refuse_other_run
+from fkd.core.files import atomic_write_bytes
+from fkd.experiment.files import validate_experiment
+from fkd.experiment.store import MemberFolder, Run, refuse_other_run
 from fkd.runs.remote.lease import Lease, Leases, LeaseTiming
 from fkd.runs.remote.object_store import ObjectStore, describe, one_line
 from fkd.runs.remote.uploads import Patience, Uploads

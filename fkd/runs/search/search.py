@@ -15,18 +15,21 @@ from ray.tune.schedulers import ASHAScheduler
 from fkd.core.errors import UserError
 from fkd.core.interrupt import InterruptedTrainingError, StopRequest
 from fkd.data.faces import FaceData
-from fkd.ensemble.distillation import taught_splits
+from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import MemberFolder, Run, open_run, read_history
 from fkd.runs.engines.ray_tasks import MACHINES_LOST_AT_MOST, member_cpus, task_resources
 from fkd.runs.engines.relay import Event, Relay
 from fkd.runs.provenance import provenance
 from fkd.runs.remote.session import remote_session
 from fkd.runs.search.trials import Outcome, Trial
+from fkd.runs.splits import Split
 from fkd.runs.worker import Work, work_on
 from fkd.training.device import take_share
 
 # ASHA (Li et al. 2018) lets one trial in so many go on to as many times the epochs.
 _REDUCTION = 3
+
+MakeSplits = Callable[[Run, Experiment, FaceData, Callable[[str], None]], dict[str, Split]]
 
 
 def search(
@@ -36,16 +39,17 @@ def search(
     first_epochs: int,
     store_folder: Path,
     store_url: str | None,
+    splits: MakeSplits,
     say: Callable[[str], None],
     stop: StopRequest,
 ) -> list[Outcome]:
     """Train a member of the specialist in every trial on the connected cluster; the best outcome first.
 
-    first_epochs: no trial ends earlier. Raises UserError where all trials fail, and InterruptedTrainingError
-    when a stop is asked for.
+    splits: (run, experiment, data, say) -> the splits of a trial. first_epochs: no trial ends earlier.
+    Raises UserError where all trials fail, and InterruptedTrainingError when a stop is asked for.
     """
     store_folder = store_folder.resolve()
-    work = [_work(trial, faces, store_folder, store_url, say) for trial in trials]
+    work = [_work(trial, faces, store_folder, store_url, splits, say) for trial in trials]
     resources = task_resources(trials[0].experiment.resources, say)
     longest = max(trial.experiment.training.max_epochs for trial in trials)
     shown = _Shown(trials, say)
@@ -85,16 +89,21 @@ def search(
 
 
 def _work(
-    trial: Trial, faces: FaceData, store_folder: Path, store_url: str | None, say: Callable[[str], None]
+    trial: Trial,
+    faces: FaceData,
+    store_folder: Path,
+    store_url: str | None,
+    splits: MakeSplits,
+    say: Callable[[str], None],
 ) -> Work:
     """A trial's run opened in the store, and what trains it."""
     run = Run(store_folder / f"{trial.name}-{faces.name}")
     with remote_session(store_url, store_folder, run, say) as remote:
         open_run(run, trial.experiment, provenance(faces))
-        splits = taught_splits(run, trial.experiment, faces, say)
+        rows = splits(run, trial.experiment, faces, say)
         if remote:
             remote.push(run)
-    return Work(run, trial.experiment, faces.training, splits, store_folder, store_url)
+    return Work(run, trial.experiment, faces.training, rows, store_folder, store_url)
 
 
 def _try(config: Mapping[str, int], work: Sequence[Work], member: tuple[str, int]) -> None:

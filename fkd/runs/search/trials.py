@@ -12,14 +12,9 @@ from pathlib import Path
 import yaml
 
 from fkd.core.errors import UserError
-from fkd.experiment.experiment import (
-    EXPERIMENTS_FOLDER,
-    Experiment,
-    apply_override,
-    experiment_file,
-    load_experiment,
-)
-from fkd.experiment.store import atomic_write_bytes
+from fkd.core.files import atomic_write_bytes
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import EXPERIMENTS_FOLDER, apply_override, experiment_file, load_experiment
 from fkd.runs.search.space import Space, draw_settings
 
 _SHORT = 8  # characters of a checksum that tell trials apart

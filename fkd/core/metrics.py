@@ -1,0 +1,19 @@
+"""Measures of predictions against labels, on arrays in pixels."""
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating]
+
+
+def rmse_px(predictions: Array, truth: Array) -> float:
+    """Root of the mean squared error over all labelled coordinates; x and y count as one value each.
+
+    predictions, truth: pixels, shape (rows, points, 2). Infinite where a prediction is missing for a label,
+    so that a diverged member is never the best; NaN if nothing is labelled.
+    """
+    labelled = ~np.isnan(truth)
+    if not labelled.any():
+        return float("nan")
+    errors_px = (predictions - truth)[labelled].astype(np.float64)
+    return float(np.sqrt(np.mean(errors_px**2))) if np.isfinite(errors_px).all() else float("inf")

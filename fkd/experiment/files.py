@@ -1,0 +1,97 @@
+"""Experiment files: found by name, laid over their base, overridden and validated."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fkd.core.errors import UserError
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.settings import read_settings, validated
+
+EXPERIMENTS_FOLDER = Path("experiments")
+
+
+# A file may name another one that it changes.
+_BASE = "base"
+
+
+def load_experiment(name_or_path: str, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment file and apply overrides such as `specialists.four.members=4`.
+
+    A bare name stands for `experiments/<name>.yaml`. A file that names another one as its `base` holds only
+    what it changes there, null for what it does without. Raises UserError, naming the file and the setting,
+    when a file is missing, is not YAML, or holds an unknown key or an impossible value.
+    """
+    path = experiment_file(name_or_path)
+    settings = _read_settings(path, ())
+    for override in overrides:
+        apply_override(settings, override)
+    origin = " ".join([str(path), *(f"--set {override}" for override in overrides)])
+    return validate_experiment({"name": _name(path), **settings}, origin)
+
+
+def experiment_file(name_or_path: str) -> Path:
+    """The file that a bare name or a path stands for."""
+    path = Path(name_or_path)
+    return path if path.suffix == ".yaml" else EXPERIMENTS_FOLDER / f"{name_or_path}.yaml"
+
+
+def validate_experiment(settings: dict[str, Any], origin: str) -> Experiment:
+    """Settings as an Experiment; raises UserError, naming `origin` and the first wrong setting."""
+    return validated(Experiment, settings, origin)
+
+
+def apply_override(settings: dict[str, Any], override: str) -> None:
+    """Put `key.of.sections=value` into nested settings; raises UserError where it is of another form."""
+    key, equals, value = override.partition("=")
+    *sections, last = key.split(".")
+    if not equals or not last:
+        raise UserError(f"--set: expected key=value such as training.max_epochs=40, received {override!r}")
+    for section in sections:
+        settings = settings.setdefault(section, {})
+        if not isinstance(settings, dict):
+            raise UserError(f"--set {override}: {section} is a single value and has no settings below it")
+    try:
+        settings[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {override}: expected a YAML value after '=', received {value!r}") from error
+
+
+def _read_settings(path: Path, derived: tuple[Path, ...]) -> dict[str, Any]:
+    """A file's settings put over those of its base; `derived` are the files that led here."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such experiment file; experiments at hand: {_experiments_at_hand()}")
+    if path in derived:
+        raise UserError(f"{path}: its base leads back to itself; name another base")
+    settings = read_settings(path)
+    base = settings.pop(_BASE, None)
+    if base is None:
+        return settings
+    return _merged(_read_settings(path.parent / f"{base}.yaml", (*derived, path)), settings)
+
+
+def _merged(base: Any, changes: Any) -> Any:
+    """Changes put over a base, section by section; lists and values are replaced whole, null takes away."""
+    if not isinstance(base, dict) or not isinstance(changes, dict):
+        return changes
+    merged = base | {key: _merged(base.get(key), value) for key, value in changes.items()}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _experiments_at_hand() -> str:
+    files = sorted(EXPERIMENTS_FOLDER.rglob("*.yaml"))
+    marks = ("\nnetwork:", f"\n{_BASE}:")  # not every YAML file there is an experiment
+    names = [
+        file.relative_to(EXPERIMENTS_FOLDER).with_suffix("").as_posix()
+        for file in files
+        if any(mark in f"\n{file.read_text(encoding='utf-8')}" for mark in marks)
+    ]
+    return ", ".join(names) or "none"
+
+
+def _name(path: Path) -> str:
+    """`nose-tip-three` for experiments/nose-tip/three.yaml, else the file's stem."""
+    inside = path.is_relative_to(EXPERIMENTS_FOLDER)
+    return "-".join(path.relative_to(EXPERIMENTS_FOLDER).with_suffix("").parts) if inside else path.stem

@@ -1,0 +1,34 @@
+"""Which members predict, and how."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from fkd.experiment.settings import Settings
+
+
+class Selection(Settings):
+    """Which members make the prediction; `top`, `within_percent` and `indices` belong to their policies."""
+
+    policy: Literal["all", "best", "top", "within", "greedy", "indices"] = "greedy"
+    top: int = Field(5, ge=1)
+    within_percent: float = Field(5.0, ge=0)
+    indices: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+
+
+class Prediction(Settings):
+    """How the chosen members predict; may be changed at any time.
+
+    detector: `haar` predicts inside the face that OpenCV finds, where it finds exactly one.
+    peaks: how the maps of networks that draw them are read; validation during training reads `soft_argmax`.
+    mirrored: every face is predicted as it is and mirrored, and the two are averaged.
+    views: so many views of a face are averaged: as it is, and turned, scaled and moved a little.
+    label_offsets: a submission adds what the labels of validation faces with as many labelled points as are
+    asked for are off by on average: sources label by different conventions, and other points.
+    """
+
+    detector: Literal["none", "haar"] = "none"
+    peaks: Literal["soft_argmax", "argmax"] = "soft_argmax"
+    mirrored: bool = False
+    views: int = Field(1, ge=1)
+    label_offsets: bool = False

@@ -1,0 +1,36 @@
+"""Who learns which points from which rows, and how many members of it there are."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fkd.experiment.settings import Settings
+
+Magnitude = Annotated[float, Field(gt=0, le=1)]
+
+
+class Specialist(Settings):
+    """A subset of the keypoints and the rows that train it.
+
+    keypoints: a subset's name, or a list of points. rows: `labelled` takes the rows that have all points of
+    the subset, `any` those that have at least one of them, `complete` those that have all points of the
+    schema. validation_fold: which part of the faces validates; specialists of other folds may predict the
+    same points, and are averaged.
+    """
+
+    keypoints: str | tuple[str, ...]
+    rows: Literal["labelled", "any", "complete"] = "labelled"
+    validation_fold: int = Field(0, ge=0)
+    batch_size: int = Field(128, ge=1)
+    members: int = Field(ge=1)
+
+
+class Variant(Settings):
+    """What a member does otherwise than the experiment says.
+
+    augmentation_magnitude: factor on the ranges of the augmentation. map_divergence: in place of that of the
+    training.
+    """
+
+    augmentation_magnitude: Magnitude = 1.0
+    map_divergence: float | None = Field(None, ge=0)

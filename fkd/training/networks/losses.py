@@ -1,0 +1,93 @@
+"""What a training minimises: losses of coordinates and of maps, and the metric reported beside them."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import keras
+from keras import ops
+
+from fkd.core.keypoints import HALF_WIDTH_PX
+from fkd.experiment.network import MapNetwork, Network
+from fkd.experiment.training import Training
+from fkd.training.networks.build import Tensor, read_points
+from fkd.training.networks.maps import HeatmapLoss
+
+
+def build_loss(training: Training, network: Network) -> keras.losses.Loss:
+    """The loss that the settings name, of (truth, outputs).
+
+    truth: NaN where a point has no label; such a point adds nothing.
+    """
+    if training.loss == "kl_divergence" and isinstance(network, MapNetwork):
+        return HeatmapLoss(network.sigma_px)
+    return CoordinateLoss(training, network)
+
+
+class CoordinateLoss(keras.losses.Loss):
+    """A loss of the coordinates that are read off a network's outputs, to which maps may add their own.
+
+    A class, because of a plain function's arguments Keras drops the last axis where it is 1, as it is in the
+    maps of a single point.
+    """
+
+    def __init__(self, training: Training, network: Network) -> None:
+        super().__init__(name=training.loss)
+        self._network, self._of_coordinates = network, _coordinate_loss(training)
+        self._map_divergence = training.map_divergence
+        if isinstance(network, MapNetwork):
+            self._divergence = HeatmapLoss(network.sigma_px)
+
+    def call(self, truth: Tensor, outputs: Tensor) -> Tensor:
+        """One value a face, shape (batch,), or one for the batch."""
+        coordinates = read_points(self._network, outputs)
+        value = self._of_coordinates(_filled(truth, coordinates), coordinates)
+        if self._map_divergence:
+            value += self._map_divergence * self._divergence.call(truth, outputs)
+        return value
+
+
+def _coordinate_loss(training: Training) -> Callable[[Tensor, Tensor], Tensor]:
+    if training.loss == "root_mean_squared_error":
+        return root_mean_squared_error
+    if training.loss == "huber":
+        return partial(keras.losses.huber, delta=training.huber_delta_px / HALF_WIDTH_PX)
+    if training.loss == "wing":
+        return partial(
+            wing,
+            width=training.wing_width_px / HALF_WIDTH_PX,
+            curvature=training.wing_curvature_px / HALF_WIDTH_PX,
+        )
+    return keras.losses.get(training.loss)
+
+
+def build_metric(network: Network) -> Callable[[Tensor, Tensor], Tensor]:
+    """Mean squared error of the labelled coordinates of a batch, in [-1, 1], whatever the loss is.
+
+    truth, outputs -> one number.
+    """
+
+    def squared_error(truth: Tensor, outputs: Tensor) -> Tensor:
+        coordinates = read_points(network, outputs)
+        labelled = ops.sum(ops.cast(~ops.isnan(truth), "float32"))
+        errors = _filled(truth, coordinates) - coordinates
+        return ops.sum(errors**2) / ops.maximum(labelled, 1.0)
+
+    return squared_error
+
+
+def _filled(truth: Tensor, coordinates: Tensor) -> Tensor:
+    """The truth, and where there is none what was predicted: no error, and no gradient."""
+    return ops.where(ops.isnan(truth), ops.stop_gradient(coordinates), truth)
+
+
+def root_mean_squared_error(truth: Tensor, outputs: Tensor) -> Tensor:
+    """Root of the batch's mean squared error, one number; Keras has it as a metric only."""
+    return ops.sqrt(ops.mean(keras.losses.mean_squared_error(truth, outputs)))
+
+
+def wing(truth: Tensor, outputs: Tensor, width: float, curvature: float) -> Tensor:
+    """Wing loss, in which small errors count more (Feng et al. 2018, equation 5), one value a face."""
+    errors = ops.abs(truth - outputs)
+    beyond = errors - width + width * math.log1p(width / curvature)
+    return ops.mean(ops.where(errors < width, width * ops.log1p(errors / curvature), beyond), axis=-1)

@@ -1,0 +1,61 @@
+"""The optimiser and the learning rate's schedule, as Keras objects."""
+
+from typing import Any
+
+import keras
+
+from fkd.core.errors import UserError
+from fkd.experiment.training import CosineDecay, ExponentialDecay, ReduceOnPlateau, Training
+
+
+def build_optimizer(training: Training, images_per_epoch: int, batch_size: int) -> keras.optimizers.Optimizer:
+    """The Keras optimiser that the settings name, with its schedule where that is a function of the step."""
+    settings, average = training.optimizer, training.weight_averaging
+    config: dict[str, Any] = {"learning_rate": _learning_rate(training, images_per_epoch, batch_size)}
+    if settings.name == "rmsprop":
+        config["rho"] = settings.rho
+    elif settings.name == "adamw":
+        config["weight_decay"] = settings.weight_decay
+    if average:
+        config |= {"use_ema": True, "ema_momentum": average}
+    return keras.optimizers.get({"class_name": settings.name, "config": config})
+
+
+def _learning_rate(training: Training, images_per_epoch: int, batch_size: int) -> Any:
+    rate, schedule = training.optimizer.learning_rate, training.schedule
+    batches = training.batches_in_epoch(0, images_per_epoch, batch_size)
+    if isinstance(schedule, ExponentialDecay):
+        steps = schedule.epochs * batches
+        return keras.optimizers.schedules.ExponentialDecay(rate, steps, schedule.rate, schedule.staircase)
+    if isinstance(schedule, CosineDecay):
+        epochs = schedule.epochs or training.epochs_at_most(images_per_epoch)
+        warmup_steps = schedule.warmup_epochs * batches
+        falling_steps = epochs * batches - warmup_steps
+        if falling_steps <= 0:
+            raise UserError(
+                f"training.schedule.warmup_epochs: expected less than the {epochs:g} epochs of the schedule, "
+                f"received {schedule.warmup_epochs:g}"
+            )
+        if not warmup_steps:
+            return keras.optimizers.schedules.CosineDecay(rate, falling_steps)
+        return keras.optimizers.schedules.CosineDecay(
+            0.0, falling_steps, warmup_target=rate, warmup_steps=warmup_steps
+        )
+    return rate
+
+
+def build_plateau(
+    schedule: ReduceOnPlateau, model: keras.Model, learning_rate: float
+) -> keras.callbacks.ReduceLROnPlateau:
+    """Keras' callback at the start of a training; told of every epoch again, it stands where it stood."""
+    callback = keras.callbacks.ReduceLROnPlateau(
+        monitor="validation_rmse_px",
+        factor=schedule.factor,
+        patience=schedule.patience_epochs,
+        mode="min",
+        min_lr=schedule.min_learning_rate,
+    )
+    callback.set_model(model)
+    model.optimizer.learning_rate = learning_rate
+    callback.on_train_begin()
+    return callback

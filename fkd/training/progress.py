@@ -1,0 +1,23 @@
+"""What the training of a member tells to whoever shows it."""
+
+from typing import Protocol
+
+
+class MemberProgress(Protocol):
+    """What the training of members tells; see Progress."""
+
+    def say(self, line: str) -> None: ...
+
+    def say_once(self, line: str) -> None: ...
+
+    def start_member(self, name: str, epoch: int, batch: int) -> None: ...
+
+    def batch(self, name: str, number: int, batches: int, loss: float, images: int) -> None: ...
+
+    def epoch(
+        self, name: str, loss: float, validation_rmse_px: float, best_rmse_px: float, best_epoch: int
+    ) -> None: ...
+
+    def finish_member(self, name: str, best_rmse_px: float, best_epoch: int) -> None: ...
+
+    def finish_elsewhere(self, name: str) -> None: ...
