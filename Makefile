@@ -21,7 +21,7 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 # A GPU that the driver shows wants the packages that can use it.
-LOCK := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),requirements-gpu.txt,requirements.txt)
+LOCK := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),requirements/gpu.txt,requirements/base.txt)
 
 FKD := .venv/bin/fkd
 RUN := $(EXPERIMENT) --data '$(DATA)' --store '$(STORE)'
@@ -66,17 +66,17 @@ compare: .venv/run ## The table of experiments/README.md from stored runs (TRAIN
 	$(FKD) compare $(if $(TRAIN),--train) $(EXPERIMENT)
 
 demo: .venv/run ## A page on this machine: drop a photo, see its points
-	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-demo.txt
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.txt
 	$(FKD) demo
 
 onnx: .venv/run ## Install what the ONNX export needs
-	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-onnx.txt
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/onnx.txt
 
 ray: .venv/run ## Install what training on a Ray cluster needs
-	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.txt
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/ray.txt
 
 resnet: .venv/run ## Install what the ResNet experiments need
-	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-resnet.txt
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/resnet.txt
 
 test: .venv/test lint types ## Lint, check types and run the tests
 	.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
@@ -89,27 +89,27 @@ types: .venv/test ## Check the types of the package
 	.venv/bin/mypy
 
 chaos: .venv/test ## Kill a small training KILLS times and compare it with an undisturbed one
-	.venv/bin/python tests/chaos.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+	.venv/bin/python tests/helpers/chaos.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 gradients: .venv/test ## Compare the gradients of small networks with oneDNN and without it (4 minutes)
-	.venv/bin/python tests/gradient_sweep.py
+	.venv/bin/python tests/helpers/gradient_sweep.py
 
 bench: .venv/test ## Run the benchmarks and write experiments/BENCHMARKS.md (TOPICS="reading training": only these)
-	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
-	.venv/bin/python -m bench $(TOPICS)
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	.venv/bin/python -m experiments.bench $(TOPICS)
 
 bench-report: .venv/test ## Time the pages: 7,049 rows, and 100 members with 300 epochs each
-	.venv/bin/python -m bench.report --data $(if $(filter auto,$(DATA)),synthetic,'$(DATA)')
+	.venv/bin/python -m experiments.bench.report --data $(if $(filter auto,$(DATA)),synthetic,'$(DATA)')
 
 # They are all installed into one environment, so they agree on every version.
 LOCKED_TOO := gpu resnet onnx demo ray bench
-COMPILE := uv pip compile --quiet --universal --generate-hashes --annotation-style line --python-version 3.11 setup.cfg
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --generate-hashes --annotation-style line --python-version 3.11 setup.cfg
 
 lock: ## Renew the lock files from setup.cfg (needs uv)
-	$(COMPILE) --extra test -o requirements-test.txt
-	$(COMPILE) --constraint requirements-test.txt -o requirements.txt
+	$(COMPILE) --extra test -o requirements/test.txt
+	$(COMPILE) --constraint requirements/test.txt -o requirements/base.txt
 	for extra in $(LOCKED_TOO); do \
-		$(COMPILE) --extra $$extra --constraint requirements-test.txt -o requirements-$$extra.txt || exit 1; done
+		$(COMPILE) --extra $$extra --constraint requirements/test.txt -o requirements/$$extra.txt || exit 1; done
 
 clean: ## Remove the virtual environment and caches; runs and data stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
@@ -117,8 +117,8 @@ clean: ## Remove the virtual environment and caches; runs and data stay
 .venv/run: $(LOCK) setup.cfg
 	$(call install,$(LOCK))
 
-.venv/test: requirements-test.txt setup.cfg
-	$(call install,requirements-test.txt)
+.venv/test: requirements/test.txt setup.cfg
+	$(call install,requirements/test.txt)
 
 define install
 	@test -n '$(PYTHON)' || { echo 'fkd needs Python 3.11, 3.12 or 3.13 and found none; install one or set PYTHON=path'; exit 1; }

@@ -11,6 +11,8 @@ import pytest
 from command_line import read_results
 from interruptible import train_alone
 from metadata_service import Metadata
+from repository import REPOSITORY
+from tiny_experiment import TINY_EXPERIMENT
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -18,28 +20,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
     """A test that kills its process, or is ended because it hangs, ends the whole run with its name."""
     sched.config.pluginmanager.get_plugin("dsession").shouldstop = f"{crashitem} ended its process"
-
-
-TINY_EXPERIMENT = """
-seed: 3
-validation_fraction: 0.25
-network:
-  convolutions:
-    - {filters: 2, kernel: 5, pool: 4}
-    - {filters: 3, kernel: 3, pool: 4}
-  dense: [4]
-training: {max_epochs: 3, patience_epochs: 50}
-augmentation:
-  flip: {probability: 0.5}
-  contrast: {probability: 0.5}
-  rotation: {probability: 0.5}
-  elastic: {probability: 0.5}
-  perspective: {probability: 0.5}
-specialists:
-  four: {keypoints: four, rows: labelled, batch_size: 8, members: 2}
-  eleven: {keypoints: eleven, rows: complete, batch_size: 4, members: 1}
-selection: {policy: best}
-"""
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +55,7 @@ def workplace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from command_line import REPOSITORY, fkd, read_results
-from conftest import TINY_EXPERIMENT
+from command_line import fkd, read_results
 from labelled_photos import write_dlib, write_imm, write_photo
+from repository import REPOSITORY
+from tiny_experiment import TINY_EXPERIMENT
 
 ONE_EPOCH = ("--set", "training.max_epochs=1")
 

@@ -6,8 +6,9 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from repository import REPOSITORY
 
-PACKAGE = Path(__file__).parents[1] / "fkd"
+PACKAGE = REPOSITORY / "fkd"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # From the ground up. What stands on one floor does not import from its neighbours.
 FLOORS = (

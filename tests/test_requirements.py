@@ -2,16 +2,16 @@
 
 import re
 from collections import defaultdict
-from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[1]
+from repository import REPOSITORY
+
 # `name==version \`, or `name==version ; marker \`
 PIN = re.compile(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)(?: ; (.*?))? \\$", re.MULTILINE)
 
 
 def test_all_lock_files_agree_on_every_version():
     versions = defaultdict(set)
-    for file in REPOSITORY.glob("requirements*.txt"):
+    for file in REPOSITORY.glob("requirements/*.txt"):
         for name, version, marker in PIN.findall(file.read_text()):
             versions[name, marker].add(version)
     assert ("keras", "") in versions

@@ -101,7 +101,7 @@ def require_visible_gpu() -> str:
     hidden_on_purpose = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     if (names := gpus_of_the_driver()) and not hidden_on_purpose:
         raise UserError(
-            f"the driver shows a GPU ({names[0]}) and {backend} does not: install requirements-gpu.txt "
+            f"the driver shows a GPU ({names[0]}) and {backend} does not: install requirements/gpu.txt "
             "(make: rm -r .venv and start again), or set CUDA_VISIBLE_DEVICES=-1 to train on the CPU"
         )
     return f"{os.cpu_count()} CPU cores through {backend}"

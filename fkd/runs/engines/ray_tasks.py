@@ -52,7 +52,7 @@ def ray_cluster(address: str | None) -> Iterator[None]:
     except ImportError as error:
         raise UserError(
             "--engine ray: expected the package ray, found none; install it with: make ray "
-            "(pip install --require-hashes -r requirements-ray.txt)"
+            "(pip install --require-hashes -r requirements/ray.txt)"
         ) from error
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not address:

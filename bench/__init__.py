@@ -1,1 +1,0 @@
-"""Benchmarks: `python -m bench` runs every topic and writes experiments/BENCHMARKS.md."""

@@ -1,0 +1,1 @@
+"""What is measured, a topic a module: `measure` gives rows with targets, `tables` gives other tables."""

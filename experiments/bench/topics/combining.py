@@ -1,0 +1,106 @@
+"""Ways to combine the members of the champion: what each is worth on faces that did not fit it."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.optimize import nnls
+from scipy.stats import trim_mean
+
+from experiments.bench.conditions import RESULTS
+from experiments.bench.subjects.champion_run import completely_labelled, table_of_champion
+from fkd.core.metrics import rmse_px
+from fkd.data.faces import Faces
+from fkd.ensemble.selection import Combine, Fit, average_predictions, fitted_by_halves, select_members
+from fkd.ensemble.validation import validation_predictions, validation_truth
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.prediction import Selection
+from fkd.experiment.store import Run
+from fkd.runs.splits import read_split
+from fkd.runs.status import finished_members
+
+TABLE = RESULTS / "combining.csv"
+TRIMMED_SHARE = 0.2  # of the members at either end
+RIDGE = 10.0  # in faces: so many would have to speak for a weight as loudly as the penalty against it
+
+Pixels = npt.NDArray[np.floating]
+
+
+def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
+    """RMSE of every way, fitted on one half of the validation groups and scored on the other, both ways."""
+    return {"Combining members, validation RMSE px": table_of_champion(TABLE, data_folder, _lines)}
+
+
+def _lines(run: Run, experiment: Experiment, specialist: str, training: Faces) -> list[dict[str, object]]:
+    truth_px = validation_truth(run, experiment, specialist, training)
+    complete = completely_labelled(run, specialist, training)
+    parts = {"all faces": np.ones_like(complete), "all points labelled": complete, "fewer": ~complete}
+    return [
+        {"way": way, **{name: round(rmse_px(combined_px[of], truth_px[of]), 3) for name, of in parts.items()}}
+        for way, combined_px in _combined(run, experiment, specialist, training, truth_px).items()
+    ]
+
+
+def _combined(
+    run: Run, experiment: Experiment, specialist: str, training: Faces, truth_px: Pixels
+) -> dict[str, Pixels]:
+    """What every way makes of a specialist's validation faces, shape (rows, points, 2) each."""
+    members, split = finished_members(run, experiment, specialist)[0], read_split(run, specialist)
+    plain = experiment.prediction.model_copy(update={"label_offsets": False})
+    without_offsets = experiment.model_copy(update={"prediction": plain})
+    raw_px = validation_predictions(run, without_offsets, specialist, members, training)
+    predictions_px = validation_predictions(run, experiment, specialist, members, training)
+    combined = {"mean, without label offsets": raw_px.mean(axis=0)}
+    for index, member_px in zip(members, predictions_px, strict=True):
+        combined[f"member {index:02d} alone"] = member_px
+    for way, fit in _ways(experiment, specialist, members).items():
+        combined[way] = fitted_by_halves(predictions_px, truth_px, split.validation_groups, fit)
+    return combined
+
+
+def _ways(experiment: Experiment, specialist: str, members: list[int]) -> dict[str, Fit]:
+    def select(selection: Selection, predictions_px: Pixels, truth_px: Pixels) -> Combine:
+        chosen = select_members(predictions_px, truth_px, selection, specialist, members)
+        return lambda others_px: average_predictions(others_px, chosen)
+
+    return {
+        "mean": lambda *_: lambda predictions_px: predictions_px.mean(axis=0),
+        "median": lambda *_: lambda predictions_px: np.median(predictions_px, axis=0),
+        "trimmed mean": lambda *_: lambda predictions_px: trim_mean(predictions_px, TRIMMED_SHARE, axis=0),
+        "best": partial(select, Selection(policy="best")),
+        "greedy": partial(select, Selection(policy="greedy")),
+        "non-negative weights": _weights,
+        "ridge on all points": _stacking,
+    }
+
+
+def _weights(predictions_px: Pixels, truth_px: Pixels) -> Combine:
+    """Non-negative weights of the members, the same for all points, that add up to 1."""
+    labelled = np.isfinite(truth_px)
+    weights, _ = nnls(predictions_px[:, labelled].T.astype(np.float64), truth_px[labelled].astype(np.float64))
+    return lambda others_px: np.tensordot(weights / weights.sum(), others_px, axes=1)
+
+
+def _stacking(predictions_px: Pixels, truth_px: Pixels) -> Combine:
+    """The mean, corrected for every coordinate by a ridge regression of its error on all coordinates."""
+
+    def features(some_px: Pixels) -> npt.NDArray[np.float64]:
+        flat_px = some_px.mean(axis=0).reshape(some_px.shape[1], -1)
+        return np.column_stack([flat_px - centre_px, np.ones(len(flat_px))])
+
+    centre_px = predictions_px.mean(axis=(0, 1)).ravel()
+    x = features(predictions_px)
+    errors_px = (truth_px - predictions_px.mean(axis=0)).reshape(len(truth_px), -1)
+    penalty = RIDGE * np.diag((x**2).mean(axis=0))
+    weights = np.zeros((x.shape[1], errors_px.shape[1]))
+    for i, column in enumerate(errors_px.T):
+        rows = np.isfinite(column)
+        if rows.any():
+            weights[:, i] = np.linalg.solve(x[rows].T @ x[rows] + penalty, x[rows].T @ column[rows])
+
+    def combine(others_px: Pixels) -> Pixels:
+        return others_px.mean(axis=0) + (features(others_px) @ weights).reshape(others_px.shape[1:])
+
+    return combine

@@ -1,0 +1,186 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from repository import REPOSITORY
+
+from fkd.core.errors import UserError
+from fkd.experiment.experiment import Experiment, differences
+from fkd.experiment.files import load_experiment
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(REPOSITORY)
+
+
+def test_the_published_recipe():
+    experiment = load_experiment("ensemble")
+    assert experiment.training.optimizer.name == "rmsprop"
+    assert (experiment.training.max_epochs, experiment.training.patience_epochs) == (1000, 50)
+    four, eleven = experiment.specialists["four"], experiment.specialists["eleven"]
+    assert (four.batch_size, four.rows, four.members) == (256, "labelled", 50)
+    assert (eleven.batch_size, eleven.rows, eleven.members) == (128, "complete", 50)
+
+
+def test_settings_are_put_over_the_file():
+    experiment = load_experiment("ensemble", ["specialists.four.members=4", "selection.policy=greedy"])
+    assert experiment.specialists["four"].members == 4
+    assert experiment.specialists["eleven"].members == 50
+    assert experiment.selection.policy == "greedy"
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("trainning.max_epochs=3", "ensemble.yaml --set trainning.max_epochs=3: trainning: there is no such"),
+        ("training.max_epoch=3", "training.max_epoch"),
+        (
+            "training.max_epochs=0",
+            "training.max_epochs: Input should be greater than or equal to 1; received 0",
+        ),
+        ("training.max_epochs=many", "received 'many'"),
+        ("training.max_epochs", "expected key=value"),
+        ("seed.deeper=1", "seed is a single value"),
+        ("specialists.four.keypoints=five", "kaggle15 has the subsets all, four, eleven"),
+        ("specialists.four.keypoints=[nose]", "kaggle15 has no point 'nose'"),
+        ("keypoint_schema=kaggle16", "must be one of kaggle15, ibug68, imm73"),
+        ("keypoint_schema=[left_eye]", "expected 'right_eye' beside its mirror twin"),
+        ("network.kind=transformer", "network: "),
+        ("network.batch_norm=true", "network.batch_norm: there is no such setting"),
+        ("network.convolutions=[]", "network.convolutions: "),
+        ("training.loss=kl_divergence", "are for networks that draw maps"),
+        ("training.map_divergence=1", "are for networks that draw maps"),
+        ("training.schedule.name=warm", "training.schedule: "),
+        ("training.schedule={name: exponential_decay, rate: 1}", "training.schedule.epochs: Field required"),
+        ("prediction.detector=yunet", "prediction.detector: Input should be 'none' or 'haar'"),
+        ("specialists.four.keypoints=all", "which one with other points predicts too"),
+        (
+            "specialists.four.validation_fold=5",
+            "expected at most 4, as a validation_fraction of 0.2",
+        ),
+        ("augmentation.elastic.amplitude_px=9", "folds over itself"),
+        ("variants=[]", "variants: "),
+        ("variants=[{augmentation_magnitude: 2}]", "Input should be less than or equal to 1; received 2"),
+        ("variants=[{map_divergence: 0.1}]", "are for networks that draw maps"),
+        ("seed=[1", "expected a YAML value"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_line(setting: str, words: str):
+    with pytest.raises(UserError) as caught:
+        load_experiment("ensemble", [setting])
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_names_the_experiments_at_hand():
+    with pytest.raises(UserError, match=r"experiments/nought.yaml: no such experiment file.*ensemble"):
+        load_experiment("nought")
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: [", ""])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str):
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"bad\.yaml: expected"):
+        load_experiment(str(file))
+
+
+def test_differences_name_the_setting_and_both_values():
+    a = load_experiment("ensemble")
+    b = load_experiment("ensemble", ["training.max_epochs=40"])
+    assert differences(a, b) == ["training.max_epochs: 1000 -> 40"]
+    assert differences(a, a) == []
+
+
+def _with_members(four: int, eleven: int) -> Experiment:
+    return load_experiment(
+        "ensemble", [f"specialists.four.members={four}", f"specialists.eleven.members={eleven}"]
+    )
+
+
+def test_members_come_in_rounds():
+    assert _with_members(2, 1).members == [("four", 0), ("eleven", 0), ("four", 1)]
+
+
+def test_a_member_seed_depends_on_seed_specialist_and_index_alone():
+    few, many = _with_members(1, 1), _with_members(9, 9)
+    assert few.member_seed("four", 0) == many.member_seed("four", 0)
+    seeds = {many.member_seed(*member) for member in many.members}
+    assert len(seeds) == 18
+
+
+def _write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text)
+
+
+def test_a_file_holds_only_what_it_changes_of_its_base(tmp_path: Path):
+    _write(
+        tmp_path,
+        first="""
+network: {convolutions: [{filters: 2, kernel: 3}, {filters: 3, kernel: 3}], dense: [4]}
+training: {optimizer: {name: sgd, learning_rate: 0.5}, max_epochs: 7}
+specialists: {four: {keypoints: four, members: 1}, eleven: {keypoints: eleven, members: 1}}
+""",
+        second="base: first\ntraining: {optimizer: {learning_rate: 0.25}}\nspecialists: {four: null}",
+        third="base: second\nnetwork: {convolutions: [{filters: 5, kernel: 3}]}",
+    )
+    experiment = load_experiment(str(tmp_path / "third.yaml"), ["training.max_epochs=9"])
+    assert experiment.name == "third"
+    assert [convolution.filters for convolution in experiment.network.convolutions] == [5]
+    assert [layer.units for layer in experiment.network.dense] == [4]
+    assert list(experiment.specialists) == ["eleven"]
+    assert experiment.training.optimizer.name == "sgd"
+    assert (experiment.training.optimizer.learning_rate, experiment.training.max_epochs) == (0.25, 9)
+
+
+def test_a_base_that_leads_back_to_itself_or_is_missing_is_refused(tmp_path: Path):
+    _write(tmp_path, first="base: second", second="base: first", third="base: nought")
+    with pytest.raises(UserError, match=r"first\.yaml: its base leads back to itself"):
+        load_experiment(str(tmp_path / "first.yaml"))
+    with pytest.raises(UserError, match=r"nought\.yaml: no such experiment file"):
+        load_experiment(str(tmp_path / "third.yaml"))
+
+
+def test_an_experiment_in_a_folder_carries_its_name():
+    assert load_experiment("nose-tip/three").name == "nose-tip-three"
+
+
+def test_only_experiments_are_at_hand():
+    with pytest.raises(UserError) as caught:
+        load_experiment("nought")
+    at_hand = str(caught.value).partition("at hand: ")[2].split(", ")
+    assert {"ensemble", "nose-tip/three", "resnet18-68-plain"} <= set(at_hand)
+    assert not {"comparison", "spot/skypilot"} & set(at_hand)
+
+
+def test_points_may_be_listed():
+    settings = [
+        "keypoint_schema=[left_eye, right_eye, nose]",
+        "specialists={eyes: {keypoints: all, members: 1}}",
+    ]
+    experiment = load_experiment("scaled-sigmoid", settings)
+    assert experiment.schema_points.columns[:2] == ("left_eye_x", "left_eye_y")
+    assert experiment.schema_points.twins.tolist() == [1, 0, 2]
+
+
+def test_twins_among_a_specialists_points(tiny_experiment: Path):
+    experiment = load_experiment(str(tiny_experiment))
+    assert experiment.twin_positions("four").tolist() == [1, 0, 2, 3]  # the eyes are each other's
+    alone = "specialists.four.keypoints=[nose_tip, left_eye_center]"
+    assert load_experiment(str(tiny_experiment), [alone]).twin_positions("four") is None
+    with pytest.raises(UserError, match="expected every point of four with its left/right twin"):
+        load_experiment(str(tiny_experiment), [alone, "prediction.mirrored=true"])
+
+
+def test_members_with_shared_batches_share_their_changes(tiny_experiment: Path):
+    settings = ["training.shared_batches=true", "variants=[{}, {augmentation_magnitude: 0.5}]"]
+    with pytest.raises(UserError, match=r"expected one with training.shared_batches, received 2"):
+        load_experiment(str(tiny_experiment), settings)
+
+
+def test_specialists_of_other_folds_may_share_their_points(tiny_experiment: Path):
+    fold = "specialists.fold={keypoints: four, members: 1, validation_fold: 1}"
+    experiment = load_experiment(str(tiny_experiment), [fold])
+    np.testing.assert_array_equal(experiment.point_indices("fold"), experiment.point_indices("four"))

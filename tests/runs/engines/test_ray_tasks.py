@@ -1,0 +1,167 @@
+"""Members trained on a Ray cluster of several nodes on this machine, compared bit for bit with local ones."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import assert_same_results, fkd
+from interruptible import PATIENCE_S, start, wait_until
+from repository import REPOSITORY
+
+from fkd.core.errors import UserError
+from fkd.experiment.files import load_experiment
+from fkd.experiment.store import Run
+from fkd.runs.engines.ray_tasks import _train_member, ray_cluster
+from fkd.runs.worker import Work
+
+pytest.importorskip("ray", reason="the extra ray is not installed")
+
+
+class Nodes:
+    """A head that trains nothing, and two nodes of one core each; all listen on the loopback interface."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster()
+        self._add(num_cpus=0, include_dashboard=False)
+        self.workers = [self._add(num_cpus=1) for _ in range(2)]
+
+    @property
+    def address(self) -> str:
+        return str(self._cluster.address)
+
+    def lose_one(self) -> None:
+        """Kill all processes of a node, and start another later."""
+        self._cluster.remove_node(self.workers.pop(), allow_graceful=False)
+
+    def replace(self) -> None:
+        self.workers.append(self._add(num_cpus=1))
+
+    def shut_down(self) -> None:
+        self._cluster.shutdown()
+
+    def _add(self, **settings: object) -> object:
+        return self._cluster.add_node(node_ip_address="127.0.0.1", **settings)
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        environment.setenv("PYTHONPATH", str(REPOSITORY))
+        nodes = Nodes()
+        yield nodes
+        nodes.shut_down()
+
+
+def _start(nodes: Nodes, faces_folder: Path, log: Path, *options: object) -> subprocess.Popen[bytes]:
+    return start(faces_folder, log, *options, "--engine", "ray", "--address", nodes.address)
+
+
+def _wait_for_states(run: Path, count: int) -> None:
+    """Until so many members are being trained and have saved."""
+
+    def enough() -> bool:
+        states = [state for state in run.glob("*/*/state.npz") if not state.with_name("done.json").exists()]
+        return len(states) >= count
+
+    wait_until(enough, "no member was saved")
+
+
+def test_members_survive_the_loss_of_a_node(
+    nodes: Nodes,
+    trained_alone: dict[str, np.ndarray],
+    faces_folder: Path,
+    workplace: Path,
+    tiny_experiment: Path,
+):
+    run, log, bucket = workplace / "models_store" / "tiny-faces", workplace / "log.txt", workplace / "bucket"
+    driver = _start(nodes, faces_folder, log, "--store", f"file://{bucket}")
+    _wait_for_states(run, 2)
+    nodes.lose_one()
+    assert driver.wait(PATIENCE_S) == 0, log.read_text()
+    nodes.replace()
+    assert_same_results(run, trained_alone)
+    assert len(list(bucket.glob("tiny-faces/*/*/done.json"))) == 3
+    text = log.read_text()
+    assert "training 3 of 3 members on a Ray cluster of 3 machine(s), 2 CPU core(s)" in text
+    assert "going on after epoch" in text  # the member whose node was lost
+    assert "3 of 3 members, ensemble 0 s left" in text
+
+
+def test_a_driver_that_is_stopped_or_killed_is_started_again(
+    nodes: Nodes,
+    trained_alone: dict[str, np.ndarray],
+    faces_folder: Path,
+    workplace: Path,
+    tiny_experiment: Path,
+):
+    run, log = workplace / "models_store" / "tiny-faces", workplace / "log.txt"
+    driver = _start(nodes, faces_folder, log)
+    _wait_for_states(run, 2)
+    driver.send_signal(signal.SIGTERM)
+    assert driver.wait(PATIENCE_S) == 75, log.read_text()
+    assert "SIGTERM: every member is saved; run the same command again" in log.read_text()
+
+    driver = _start(nodes, faces_folder, log)
+    wait_until(lambda: list(run.glob("*/*/done.json")), "no member was finished")
+    driver.kill()
+    driver.wait()
+    finished = {done: done.stat().st_mtime_ns for done in run.glob("*/*/done.json")}
+
+    assert _start(nodes, faces_folder, log).wait(PATIENCE_S) == 0, log.read_text()
+    assert_same_results(run, trained_alone)
+    assert {done: done.stat().st_mtime_ns for done in finished} == finished
+
+
+def test_what_is_wrong_itself_is_not_tried_again(
+    nodes: Nodes, faces_folder: Path, workplace: Path, tiny_experiment: Path
+):
+    wrong = ["--set", "training.optimizer.learning_rate=1e30", "--set", "resources.cpus=1"]
+    arguments = ["train", "tiny.yaml", "--data", faces_folder, *wrong]
+    complaint = fkd(*arguments, "--engine", "ray", "--address", nodes.address, status=1)
+    assert "the training diverged; lower training.optimizer.learning_rate" in complaint
+
+
+@pytest.mark.parametrize(
+    ("address", "received"),
+    [("127.0.0.1:1", "[Errno 111] Connection refused"), ("ray://127.0.0.1:1", "neither auto nor HOST:PORT")],
+)
+def test_a_cluster_that_does_not_answer_is_named(
+    address: str, received: str, faces_folder: Path, workplace: Path, tiny_experiment: Path
+):
+    arguments = ["train", "tiny.yaml", "--data", faces_folder, "--engine", "ray", "--address", address]
+    assert f"--address {address}: expected a Ray cluster, received: {received}" in fkd(*arguments, status=1)
+
+
+def test_a_missing_token_is_one_line(
+    nodes: Nodes,
+    faces_folder: Path,
+    workplace: Path,
+    tiny_experiment: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.setenv("HOME", str(workplace))
+    arguments = ["train", "tiny.yaml", "--data", faces_folder, "--engine", "ray", "--address", nodes.address]
+    [line] = fkd(*arguments, status=1).splitlines()
+    assert "no authentication token was found; see that it runs" in line
+
+
+def test_a_machine_that_does_not_see_the_store_says_so(tiny_experiment: Path, tmp_path: Path):
+    work = Work(Run(tmp_path / "run"), load_experiment(str(tiny_experiment)), None, {}, tmp_path, None)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"expected to find .*run, found none; give all machines a shared"):
+        _train_member(work, ("four", 0), None)
+
+
+def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    complaint = "expected the package ray, found none; install it with: make ray"
+    with pytest.raises(UserError, match=complaint), ray_cluster(None):
+        pass
