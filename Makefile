@@ -31,7 +31,7 @@ SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train-ensemble submit data explore report status select compare demo onnx ray resnet test lint types chaos gradients bench bench-report lock clean
+.PHONY: help train-ensemble submit data explore report status select compare demo onnx ray resnet test lint types chaos gradients bench bench-report lock docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,7 +62,7 @@ status: .venv/run ## Show where the members of a run, or of all runs, stand
 select: .venv/run ## Choose members and say what the choice is worth
 	$(FKD) select $(RUN) $(SETTINGS)
 
-compare: .venv/run ## The table of experiments/README.md from stored runs (TRAIN=1: train what is missing)
+compare: .venv/run ## The tables of experiments/comparisons from stored runs (TRAIN=1: train what is missing)
 	$(FKD) compare $(if $(TRAIN),--train) $(EXPERIMENT)
 
 demo: .venv/run ## A page on this machine: drop a photo, see its points
@@ -110,6 +110,9 @@ lock: ## Renew the lock files from setup.cfg (needs uv)
 	$(COMPILE) --constraint requirements/test.txt -o requirements/base.txt
 	for extra in $(LOCKED_TOO); do \
 		$(COMPILE) --extra $$extra --constraint requirements/test.txt -o requirements/$$extra.txt || exit 1; done
+
+docs: .venv/test ## Write docs/settings.md anew from the settings themselves
+	.venv/bin/python -m fkd.experiment.reference > docs/settings.md
 
 clean: ## Remove the virtual environment and caches; runs and data stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -135,10 +135,10 @@ def train(
             _request(experiment, data, set_, store),
             _console(),
             stop,
-            fresh,
-            tensorboard,
-            bool(spot_notice),
-            Engine(engine.value, jobs, at_once, address),
+            fresh=fresh,
+            tensorboard=tensorboard,
+            ec2_notice=bool(spot_notice),
+            engine=Engine(engine.value, jobs, at_once, address),
         )
 
 
@@ -267,10 +267,12 @@ def score(
 def compare(
     only: Annotated[list[str] | None, typer.Argument(help="Experiments to train [default: all]")] = None,
     train: Annotated[bool, typer.Option("--train", help="Train what is missing, resumable")] = False,
-    file: Annotated[Path, typer.Option(help="The comparison")] = Path("experiments/comparison.yaml"),
+    file: Annotated[Path, typer.Option(help="The comparison")] = Path(
+        "experiments/comparisons/comparison.yaml"
+    ),
     store: Annotated[Path, typer.Option(help="Folder that keeps its runs")] = Path(f"{_STORE}/comparison"),
 ) -> None:
-    """Put systems side by side from their stored runs, into the README beside the file."""
+    """Put systems side by side from their stored runs, into the Markdown beside the file."""
     from fkd import pipeline
 
     with stop_on_signals() as stop:

@@ -4,9 +4,9 @@ One short function a verb. What needs Keras or pandas is imported where it is us
 at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,30 +15,31 @@ import numpy.typing as npt
 from rich.console import Console
 
 from fkd.core.errors import UserError
-from fkd.core.files import atomic_write_bytes, atomic_write_json
+from fkd.core.files import atomic_write_bytes
 from fkd.core.interrupt import StopRequest
 from fkd.core.keypoints import schema_of
 from fkd.data.faces import FaceData
 from fkd.data.source import load_data, name_data
 from fkd.data.summary import summarise
-from fkd.ensemble.distillation import find_teacher, taught_splits
-from fkd.ensemble.label_outliers import list_far_labels
-from fkd.ensemble.selection import SelectionReport, selection_report
-from fkd.ensemble.validation import submission_offsets_px, validation_predictions, validation_truth
+from fkd.ensemble.choice import Choice, choose_members
+from fkd.ensemble.distillation import distilled_splits, find_distilled_run
+from fkd.ensemble.label_outliers import list_label_outliers
+from fkd.ensemble.selection_file import write_selection
+from fkd.ensemble.validation import Validation, submission_offsets_px
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
 from fkd.experiment.store import DEFAULT_STORE, Run, is_done, move_aside, open_run, runs_in, write_experiment
 from fkd.report.figures.faces import faces_png
 from fkd.report.tables import estimates_table, score_table, selection_table, status_table
 from fkd.runs.engines.engine import HERE, Engine, claim_devices, opened
+from fkd.runs.job import Job
 from fkd.runs.progress import Progress
 from fkd.runs.provenance import provenance
 from fkd.runs.remote.session import remote_session
 from fkd.runs.search.space import read_space
 from fkd.runs.search.trials import SearchPlan, draw_trials, specialist_to_search, write_results
-from fkd.runs.splits import read_split
 from fkd.runs.spot import watch_ec2
-from fkd.runs.status import finished_members, run_status
+from fkd.runs.status import run_status
 
 if TYPE_CHECKING:
     from fkd.runs.remote.remote_store import RemoteStore
@@ -52,7 +53,7 @@ class Request:
 
     experiment: a file's name, None for the data set's usual one. data: `auto`, `kaggle`, `synthetic` or a
     folder. settings: `key=value` put over the experiment file. store: a folder, or the URL of a remote store
-    whose working copy stands in the usual folder.
+    whose working copy is in the usual folder.
     """
 
     experiment: str | None = None
@@ -67,7 +68,7 @@ class Request:
 
     @property
     def store_folder(self) -> Path:
-        """Where runs stand on this machine."""
+        """Where runs are kept on this machine."""
         return DEFAULT_STORE if self.store_url else Path(self.store)
 
     def resolve(self) -> tuple[Experiment, Run]:
@@ -91,12 +92,17 @@ def train(
     request: Request,
     console: Console,
     stop: StopRequest,
+    *,
     fresh: bool = False,
     tensorboard: bool = False,
     ec2_notice: bool = False,
     engine: Engine = HERE,
 ) -> None:
-    """Train all members of all specialists, going on where a former call stopped."""
+    """Train all members of all specialists, going on where a former call stopped.
+
+    fresh: a former run is moved aside first. ec2_notice: stop when EC2 announces that it takes the machine
+    away. Raises UserError, and InterruptedTrainingError, after all is saved, when a stop is asked for.
+    """
     experiment, run = request.resolve()
     faces = load_data(request.data, console.print, experiment.schema_points)
     if fresh:
@@ -107,9 +113,9 @@ def train(
 
             claim_devices(engine, experiment.resources)
             try_network(experiment.network)  # before anything is written
-            find_teacher(run, experiment, faces)
+            find_distilled_run(run, experiment, faces)
         open_run(run, experiment, provenance(faces))
-        splits = taught_splits(run, experiment, faces, console.print)
+        splits = distilled_splits(run, experiment, faces, console.print)
         if remote:
             remote.push(run)
         unfinished = [member for member in experiment.members if not is_done(run.member(*member))]
@@ -118,19 +124,20 @@ def train(
             console.print(f"{run.path}: nothing to train, all {len(experiment.members)} members are done")
             return
 
-        from fkd.runs.worker import Work
-
-        store = request.store_folder, request.store_url
-        work = Work(run, experiment, faces.training, splits, *store, tensorboard, engine.at_once)
-        images_per_epoch = {specialist: len(split.training) for specialist, split in splits.items()}
-        max_epochs = {name: experiment.training.epochs_at_most(n) for name, n in images_per_epoch.items()}
-        progress = Progress(run_status(run, experiment), images_per_epoch, max_epochs, console)
+        job = Job(
+            run=run,
+            experiment=experiment,
+            faces=faces.training,
+            splits=splits,
+            store_url=request.store_url,
+            tensorboard=tensorboard,
+            members_at_once=engine.members_at_once,
+        )
+        progress = Progress(run_status(run, experiment), job.images_per_epoch, job.max_epochs, console)
         with opened(engine, experiment) as (where, train_members):
-            console.print(
-                f"{run.path}: training {len(unfinished)} of {len(experiment.members)} members on {where}"
-            )
+            console.print(f"{run.path}: training {len(unfinished)} of {len(job.members)} members on {where}")
             with progress.shown(), watch_ec2(stop, progress.say) if ec2_notice else nullcontext():
-                train_members(work, remote, progress, stop)
+                train_members(job, progress, stop, remote)
 
 
 def status(request: Request, console: Console) -> None:
@@ -151,7 +158,8 @@ def select(request: Request, console: Console) -> None:
 
 def submit(request: Request, console: Console) -> None:
     """Select, average the chosen on the test images, write the CSV; score it where labels are known."""
-    run, experiment, faces, reports = _select(request, console)
+    choice = _select(request, console)
+    run, experiment, faces = choice.run, choice.experiment, choice.faces
     if faces.lookup.empty:
         raise UserError(
             f"{faces.name}: expected a lookup table of values to submit, received a data set without one; "
@@ -163,10 +171,9 @@ def submit(request: Request, console: Console) -> None:
     from fkd.training.device import require_visible_gpu
 
     console.print(f"Predicting {len(faces.test.ids):,} test images on {require_visible_gpu()}")
-    chosen = {report.specialist: report.chosen for report in reports}
-    predictions = predict_ensemble(run, experiment, chosen, faces.test.images)
+    predictions = predict_ensemble(run, experiment, choice.members, faces.test.images)
     if experiment.prediction.label_offsets:
-        predictions += submission_offsets_px(run, experiment, chosen, faces)
+        predictions += submission_offsets_px(choice.validations, choice.members, faces)
     table = submission_table(faces.lookup, faces.test.ids, predictions, experiment.schema_points)
     if kept := write_submission(table, run.submission):
         console.print(f"{kept}: the former submission, kept")
@@ -180,7 +187,7 @@ def submit(request: Request, console: Console) -> None:
             f"Score: {total_rmse_px(table, faces.solution):.3f} px RMSE against the hidden labels; "
             f"always answering the mean shape gives {total_rmse_px(mean_table, faces.solution):.3f} px"
         )
-    _write_report(run, faces, console, predictions)
+    _write_report(run, faces, console, predictions, choice.validations)
 
 
 def score_files(submission: Path, solution: Path, console: Console) -> None:
@@ -228,7 +235,7 @@ def predict(
     console.print(f"{output / 'points.json'}, {output / 'points.csv'}: written")
     if unreadable:
         raise UserError(
-            f"{unreadable} of {len(photos)} photos could not be read, as said above; the others are done"
+            f"{unreadable} of {len(photos)} photos could not be read, as reported above; the others are done"
         )
 
 
@@ -243,13 +250,15 @@ def demo(store: Path, run_name: str | None, host: str, port: int, console: Conso
 
 def export(request: Request, console: Console, folder: Path, formats: Sequence[str]) -> None:
     """Write the chosen ensemble as one model that needs no fkd, and a card, into a new folder."""
-    run, experiment, faces, reports = _select(request, console)
+    choice = _select(request, console)
 
     from fkd.deploy.export import export_ensemble
     from fkd.training.device import require_visible_gpu
 
     require_visible_gpu()
-    export_ensemble(run, experiment, reports, faces, folder, formats, console.print)
+    export_ensemble(
+        choice.run, choice.experiment, choice.reports, choice.faces, folder, formats, console.print
+    )
 
 
 def report(request: Request, console: Console) -> None:
@@ -276,7 +285,7 @@ def tune(
 
         console.print(f"{len(trials)} trials of {name}, {specialist}, on {describe_cluster()}")
         outcomes = search(
-            trials, faces, specialist, plan.first_epochs, folder, url, taught_splits, console.print, stop
+            trials, faces, specialist, plan.first_epochs, folder, url, distilled_splits, console.print, stop
         )
     table, file = write_results(outcomes, name, plan, folder, faces.name)
     console.print(f"{table}: all trials\n{file}: the best; train it with: fkd train {file}")
@@ -287,8 +296,8 @@ def compare(
 ) -> None:
     """Systems side by side, from stored runs; where `stop` is given, those not finished are trained first.
 
-    only: experiments to train, none for all. The tables go into README.md, between marks with the file's
-    name, and into results/ beside the file.
+    only: experiments to train, none for all. The tables go into the Markdown and the CSV of the same name
+    beside the file.
     """
     from fkd.report.comparison import compare_table, load_comparison
     from fkd.report.comparison_tables import write_tables
@@ -313,11 +322,15 @@ def compare(
 
 
 def _write_report(
-    run: Run, faces: FaceData, console: Console, predictions_px: npt.NDArray[np.floating] | None = None
+    run: Run,
+    faces: FaceData,
+    console: Console,
+    predictions_px: npt.NDArray[np.floating] | None = None,
+    validations: Mapping[str, Validation] | None = None,
 ) -> None:
     from fkd.report.run_page import write_report  # loads matplotlib
 
-    write_report(run, faces, predictions_px)
+    write_report(run, faces, predictions_px, validations)
     console.print(f"{run.report}: the report; open it in a browser")
 
 
@@ -333,40 +346,23 @@ def _move_aside(request: Request, run: Run, console: Console) -> None:
     console.print(f"{run.path}: the former run, moved aside to {move_aside(run)}")
 
 
-def _select(request: Request, console: Console) -> tuple[Run, Experiment, FaceData, list[SelectionReport]]:
-    """The run, its experiment with what may be asked for now, the data, and every specialist's choice."""
+def _select(request: Request, console: Console) -> Choice:
+    """Choose, with what may be asked for now put over the run's experiment; keep the choice in the run."""
     asked_for, run = request.resolve()
     faces = load_data(request.data, console.print, asked_for.schema_points)
     with _remote(request, run, console) as remote:
         _bring_together(run, run.read_experiment(), remote)
     asked_now = {"selection": asked_for.selection, "prediction": asked_for.prediction}
     experiment = run.read_experiment().model_copy(update=asked_now)
-    reports = [
-        _select_members(run, experiment, specialist, faces, console) for specialist in experiment.specialists
-    ]
-    for report in reports:
+    choice = choose_members(run, experiment, faces, console.print)
+    for report in choice.reports:
         console.print(selection_table(report))
-    console.print(estimates_table(reports))
+    console.print(estimates_table(choice.reports))
     write_experiment(run, experiment)  # so that report, photos and page do as was asked for here
-    atomic_write_json(run.selection, [asdict(report) for report in reports])
-    far = list_far_labels(run, experiment, faces, reports)
-    console.print(f"{run.far_labels}: {far:,} labels that stand far from the predictions, to look at")
-    return run, experiment, faces, reports
-
-
-def _select_members(
-    run: Run, experiment: Experiment, specialist: str, faces: FaceData, console: Console
-) -> SelectionReport:
-    """A specialist's choice, by the validation predictions of its finished members."""
-    members, left_out = finished_members(run, experiment, specialist)
-    for line in left_out:
-        console.print(line)
-    if not members:
-        raise UserError(f"{run.path}: no finished member of {specialist}; go on with fkd train")
-    truth = validation_truth(run, experiment, specialist, faces.training)
-    predictions = validation_predictions(run, experiment, specialist, members, faces.training)
-    groups = read_split(run, specialist).validation_groups
-    return selection_report(predictions, truth, groups, experiment.selection, specialist, members)
+    write_selection(run, choice.reports)
+    outliers = list_label_outliers(run, choice.validations, faces, choice.reports)
+    console.print(f"{run.label_outliers}: {outliers:,} label outliers, far from the predictions, to look at")
+    return choice
 
 
 def _bring_together(run: Run, experiment: Experiment, remote: "RemoteStore | None") -> None:

@@ -2,7 +2,9 @@
 
 keypoints  the points of a face: names, left/right twins, subsets, units
 errors     `UserError`, whose text is for the person at the terminal
-interrupt  signals raise a flag that a training looks at
+say        the type of what reports a line to that person
+interrupt  signals raise a flag that a training checks
 files      files written whole or not at all; checksums
-metrics    RMSE in pixels
+metrics    RMSE and distances in pixels
+drawing    points drawn on pictures
 """

@@ -7,3 +7,8 @@ class UserError(Exception):
     Its text is one line: what was expected, what was received, what to do. The command line prints it
     without a stack trace and exits with status 1.
     """
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an error on one line."""
+    return " ".join(str(error).split())

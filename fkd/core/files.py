@@ -23,7 +23,7 @@ _TEMPORARY_PREFIX = ".temporary-"
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` that becomes `path` at the end, or vanishes on an error.
 
-    The temporary name ends like `path`, for writers that look at the suffix. The folder must exist: one
+    The temporary name ends like `path`, for writers that depend on the suffix. The folder must exist: one
     that was removed in the middle of a training is not to come back half empty. Raises UserError if the
     file cannot be written.
     """

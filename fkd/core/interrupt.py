@@ -1,4 +1,4 @@
-"""Being asked to stop: signals and the cloud's notice raise one flag that the training looks at."""
+"""Being asked to stop: signals and the cloud's notice raise one flag that the training checks."""
 
 import os
 import signal

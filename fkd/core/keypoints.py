@@ -1,7 +1,7 @@
 """The points of a face: their names, left/right twins, subsets and units.
 
 Left and right are the person's, not the viewer's: the picture's left shows the right eye. Pixel centres
-stand at whole numbers, so a 96-pixel frame spans -0.5 to 95.5 and its centre is 47.5.
+are at whole numbers, so a 96-pixel frame spans -0.5 to 95.5 and its centre is 47.5.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ class Schema:
 def listed_schema(names: tuple[str, ...]) -> Schema:
     """A schema of these points and the one subset `all`.
 
-    Raises ValueError for no points, a point that stands twice and a left or right one without its twin.
+    Raises ValueError for no points, a point that is listed twice and a left or right one without its twin.
     """
     if not names:
         raise ValueError("expected at least one point, received none")
@@ -169,3 +169,25 @@ def mirror_pixels(pixels: npt.NDArray[np.floating], twins: npt.NDArray[np.intp])
     pixels: shape (n, points, 2). twins: where each point's mirror twin stands among them, shape (points,).
     """
     return np.stack([2 * CENTRE_PX - pixels[:, twins, 0], pixels[:, twins, 1]], axis=-1)
+
+
+def average_augmented(pixels: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """The average over test-time augmentation, shape (..., n, points, 2).
+
+    pixels: shape (..., views, 1 or 2, n, points, 2): of every view as it is and, where there are two,
+    mirrored; all as points of the images themselves.
+    """
+    return pixels.mean(axis=(-5, -4))
+
+
+def is_labelled(pixels: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """Whether both coordinates of a point are there, shape (faces, points); pixels: (faces, points, 2)."""
+    return np.isfinite(pixels).all(axis=2)
+
+
+def is_outside_frame(pixels: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """Whether a labelled point lies beyond the image's edges, shape (faces, points).
+
+    pixels: shape (faces, points, 2), NaN where there is no label.
+    """
+    return np.any(np.abs(pixels - CENTRE_PX) > HALF_WIDTH_PX, axis=2) & is_labelled(pixels)

@@ -17,3 +17,19 @@ def rmse_px(predictions: Array, truth: Array) -> float:
         return float("nan")
     errors_px = (predictions - truth)[labelled].astype(np.float64)
     return float(np.sqrt(np.mean(errors_px**2))) if np.isfinite(errors_px).all() else float("inf")
+
+
+def distances_px(predictions: Array, truth: Array) -> npt.NDArray[np.float64]:
+    """Distance of every prediction from its label, shape (rows, points); NaN where there is no label.
+
+    predictions, truth: pixels, shape (rows, points, 2).
+    """
+    return np.hypot(*np.moveaxis((predictions - truth).astype(np.float64), -1, 0))
+
+
+def spread_px(predictions: Array) -> npt.NDArray[np.float64]:
+    """Standard deviation of members around their mean, x and y together, shape (rows, points).
+
+    It is the root of the summed variances of x and y. predictions: pixels, shape (members, rows, points, 2).
+    """
+    return np.sqrt(predictions.var(axis=0, dtype=np.float64).sum(axis=-1))

@@ -13,7 +13,6 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy.typing as npt
 
 from fkd.core.errors import UserError
 from fkd.core.keypoints import SCHEMAS, Schema
+from fkd.core.say import Say
 from fkd.data.faces import FaceData, Faces
 from fkd.data.formats import check_points, recognise
 
@@ -40,13 +40,13 @@ def load_folder(
     name: str,
     folder: Path,
     cache_folder: Path,
-    say: Callable[[str], None] = print,
+    say: Say = print,
     schema: Schema | None = None,
 ) -> FaceData:
     """Load a folder's data set from its cache, or read the files and write the cache.
 
     Files whose sizes and times of change are as the cache knows them are not opened. Otherwise their
-    checksum decides. A damaged cache is said and built anew; a cache that cannot be written is only said.
+    checksum decides. A damaged cache is reported and built anew; one that cannot be written is only reported.
     schema: the wanted points; None for those that are usual in the folder's format.
     Raises UserError if files are missing or wrong or hold other points.
     """
@@ -97,7 +97,7 @@ def _stamps(files: dict[str, Path]) -> list[list[str | int]]:
     return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files.values()]
 
 
-def _read_cache(path: Path, say: Callable[[str], None]) -> tuple[FaceData, list[list[str | int]]] | None:
+def _read_cache(path: Path, say: Say) -> tuple[FaceData, list[list[str | int]]] | None:
     """The data set and the stamps of the files it was read from; None if of another format or damaged."""
     try:
         with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
@@ -131,9 +131,7 @@ def _array(content: memoryview, entry: zipfile.ZipInfo) -> npt.NDArray:
     return np.frombuffer(file[header.tell() :], dtype).reshape(shape)
 
 
-def _write_cache(
-    path: Path, data: FaceData, stamps: list[list[str | int]], say: Callable[[str], None]
-) -> None:
+def _write_cache(path: Path, data: FaceData, stamps: list[list[str | int]], say: Say) -> None:
     arrays = _to_arrays(data)
     about = {
         "format": _FORMAT,

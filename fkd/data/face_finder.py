@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fkd.core.errors import UserError
 from fkd.data.crops import SCALE_FACTOR, Boxes, load_cascade
 
-Photo = npt.NDArray[np.uint8]  # grey, shape (height, width)
+GreyPhoto = npt.NDArray[np.uint8]  # grey, shape (height, width)
 
 # Measured on every third training picture of wild15, borders replicated by 48 px and all enlarged twice. In
 # 1,660 of these 1,722 the cascade found exactly one box: the frame's side is 0.946 of the box's (median;
@@ -33,7 +33,7 @@ _YUNET_LONGEST_SIDE_PX = 1280  # larger photos are shrunk: YuNet's time grows wi
 _YUNET_LEAST_SCORE = 0.8
 
 
-def find_faces_in_photo(photo: Photo, yunet: Path | None = None) -> Boxes:
+def find_faces_in_photo(photo: GreyPhoto, yunet: Path | None = None) -> Boxes:
     """The square about every face of a photo, left to right, shape (faces, 3): left, top, side in pixels.
 
     The face fills its square as in the competition's pictures; squares may reach beyond the photo.
@@ -47,7 +47,7 @@ def find_faces_in_photo(photo: Photo, yunet: Path | None = None) -> Boxes:
     return squares[np.lexsort((squares[:, 1], squares[:, 0]))]
 
 
-def _by_haar(photo: Photo) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _by_haar(photo: GreyPhoto) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Centres, shape (faces, 2), and sides, shape (faces,), of the frames, in pixels."""
     min_side_px = max(_HAAR_WINDOW_PX, round(_HAAR_MIN_PART * max(photo.shape)))
     found, _, weights = load_cascade().detectMultiScale3(
@@ -63,7 +63,7 @@ def _by_haar(photo: Photo) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.floa
     return boxes[:, :2] + (boxes[:, 2:] - 1) / 2, boxes[:, 2] * _HAAR_FRAME
 
 
-def _by_yunet(photo: Photo, model: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _by_yunet(photo: GreyPhoto, model: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """As `_by_haar`; the frames follow the five points that YuNet finds."""
     if not model.is_file():
         raise UserError(f"{model}: expected a YuNet model (ONNX), received no such file; correct --yunet")

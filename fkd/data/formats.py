@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from fkd.core.errors import UserError
 from fkd.core.keypoints import IBUG68, IMM73, KAGGLE15, SCHEMAS, Schema
+from fkd.core.say import Say
 from fkd.data.faces import FaceData
 from fkd.data.kaggle_csv import find_files, missing_files, read_files
 from fkd.data.labelled_photos import find_asf_files, find_dlib_files, read_asf_files, read_dlib_files
@@ -13,7 +14,7 @@ from fkd.data.labelled_photos import find_asf_files, find_dlib_files, read_asf_f
 Files = dict[str, Path]
 
 
-class Format(NamedTuple):
+class DataFormat(NamedTuple):
     """One way of storing labelled faces.
 
     schema: the usual points; no others can be had unless the columns of the files decide (`any_points`).
@@ -24,7 +25,7 @@ class Format(NamedTuple):
     schema: Schema
     any_points: bool
     find_files: Callable[[Path], Files]
-    read_files: Callable[[str, str, Files, Callable[[str], None], Schema], FaceData]
+    read_files: Callable[[str, str, Files, Say, Schema], FaceData]
 
 
 def find_competition(folder: Path) -> Files:
@@ -33,16 +34,16 @@ def find_competition(folder: Path) -> Files:
     return {} if missing_files(files) else files
 
 
-FORMATS = (
-    Format(KAGGLE15, True, find_competition, read_files),
-    Format(IMM73, False, find_asf_files, read_asf_files),
-    Format(IBUG68, False, find_dlib_files, read_dlib_files),
+DATA_FORMATS = (
+    DataFormat(KAGGLE15, True, find_competition, read_files),
+    DataFormat(IMM73, False, find_asf_files, read_asf_files),
+    DataFormat(IBUG68, False, find_dlib_files, read_dlib_files),
 )
 
 
-def recognise(folder: Path) -> tuple[Format, Files]:
+def recognise(folder: Path) -> tuple[DataFormat, Files]:
     """The first format of which a folder holds files, and the files; raises UserError if there is none."""
-    for candidate in FORMATS:
+    for candidate in DATA_FORMATS:
         if files := candidate.find_files(folder):
             return candidate, files
     raise UserError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.keypoints import IMAGE_SIZE_PX, KAGGLE15, Schema
+from fkd.core.say import Say
 from fkd.data.csv_cells import (
     Cell,
     Line,
@@ -56,7 +57,7 @@ def read_files(
     name: str,
     checksum: str,
     files: dict[str, Path],
-    say: Callable[[str], None],
+    say: Say,
     schema: Schema = KAGGLE15,
 ) -> FaceData:
     """Read one data set from the files that `find_files` found; `schema` decides which columns.
@@ -71,11 +72,11 @@ def read_files(
     return FaceData(name, checksum, schema.names, training, test, groups, lookup, solution)
 
 
-def read_training(path: Path, say: Callable[[str], None] = print, schema: Schema = KAGGLE15) -> Faces:
+def read_training(path: Path, say: Say = print, schema: Schema = KAGGLE15) -> Faces:
     """Read training.csv: the coordinate columns of `schema` in any order, then `Image`.
 
     An empty or NaN coordinate is a missing label. A point with only one of its two coordinates counts as
-    unlabelled, and the number of such points is said. Coordinates outside the frame are kept.
+    unlabelled, and the number of such points is reported. Coordinates outside the frame are kept.
     Raises UserError for columns, coordinates or pixels that are not as expected.
     """
     lines, images = _read_images(path, schema.columns)
@@ -96,7 +97,7 @@ def read_test(path: Path, schema: Schema = KAGGLE15) -> Faces:
 
 
 def read_lookup(path: Path, image_ids: npt.NDArray[np.int64], schema: Schema = KAGGLE15) -> pd.DataFrame:
-    """Read IdLookupTable.csv as columns RowId, ImageId, FeatureName; a `Location` column is not looked at.
+    """Read IdLookupTable.csv as columns RowId, ImageId, FeatureName; a `Location` column is ignored.
 
     Raises UserError for an image that is not in `image_ids`, an unknown feature or a repeated RowId.
     """

@@ -6,7 +6,7 @@ Every face is cut out of its photo as a square of 96x96 grey pixels. There are n
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from fkd.core.errors import UserError
 from fkd.core.keypoints import IBUG68, IMAGE_SIZE_PX, IMM73, Schema
+from fkd.core.say import Say
 from fkd.data.csv_cells import shown
 from fkd.data.faces import FaceData, Faces
 
@@ -69,9 +70,7 @@ def find_asf_files(folder: Path) -> dict[str, Path]:
     return {str(path): path for path in (*shapes, *photos)}
 
 
-def read_asf_files(
-    name: str, checksum: str, files: dict[str, Path], say: Callable[[str], None], schema: Schema
-) -> FaceData:
+def read_asf_files(name: str, checksum: str, files: dict[str, Path], say: Say, schema: Schema) -> FaceData:
     """Read what `find_asf_files` found: one face a file, cut out as its photo's centre square of full height.
 
     Coordinates in the files are parts of the photo's width and height. Where every file's name begins with a
@@ -110,12 +109,10 @@ def find_dlib_files(folder: Path) -> dict[str, Path]:
     return {labels[0].name: labels[0], **photos}
 
 
-def read_dlib_files(
-    name: str, checksum: str, files: dict[str, Path], say: Callable[[str], None], schema: Schema
-) -> FaceData:
+def read_dlib_files(name: str, checksum: str, files: dict[str, Path], say: Say, schema: Schema) -> FaceData:
     """Read what `find_dlib_files` found: every box is a face, cut out as a square about the box's centre.
 
-    Groups are photos. Boxes marked `ignore` are left out, and how many photos have no other is said.
+    Groups are photos. Boxes marked `ignore` are left out, and how many photos have no other is reported.
     schema: points of IBUG68. Raises UserError for wrong boxes and parts and for damaged pictures.
     """
     labels = next(iter(files.values()))
@@ -164,9 +161,7 @@ def _asf_point(place: str, line: str, number: int) -> tuple[float, float]:
     return _number(words[2], place, "x", -1, 2), _number(words[3], place, "y", -1, 2)
 
 
-def _photos_with_boxes(
-    labels: Path, say: Callable[[str], None] = lambda line: None
-) -> Iterator[tuple[str, list[ET.Element]]]:
+def _photos_with_boxes(labels: Path, say: Say = lambda line: None) -> Iterator[tuple[str, list[ET.Element]]]:
     """Every photo's file name, as in the XML, with its boxes; says how many photos have none."""
     try:
         root = ET.fromstring(_read_bytes(labels))  # expat bounds what entities may grow to

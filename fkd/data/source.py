@@ -1,12 +1,12 @@
 """Which data: a folder, the Kaggle competition, the synthetic set, or whichever of them is at hand."""
 
 import re
-from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
 from fkd.core.errors import UserError
 from fkd.core.keypoints import KAGGLE15, Schema
+from fkd.core.say import Say
 from fkd.data.cache import load_folder
 from fkd.data.faces import FaceData
 from fkd.data.formats import check_points
@@ -21,8 +21,8 @@ _PAGE = f"https://www.kaggle.com/c/{COMPETITION}"
 _MAKE_TOKEN = "make an API token on https://www.kaggle.com/settings and set KAGGLE_API_TOKEN to it"
 
 
-def load_data(source: str, say: Callable[[str], None] = print, schema: Schema | None = None) -> FaceData:
-    """Load `auto`, `kaggle`, `synthetic` or the folder of this path; the first line said tells which and why.
+def load_data(source: str, say: Say = print, schema: Schema | None = None) -> FaceData:
+    """Load `auto`, `kaggle`, `synthetic` or the folder of this path; the first line says which and why.
 
     `auto` takes data/ if it holds the competition's files, else Kaggle if credentials are set, else the
     synthetic set. schema: the wanted points; None for those that are usual in the data's format.
@@ -76,7 +76,7 @@ def folder_name(folder: Path) -> str:
     return name
 
 
-def generate_synthetic(say: Callable[[str], None] = print) -> Path:
+def generate_synthetic(say: Say = print) -> Path:
     """The folder of the synthetic set, which is generated if a file of it is missing.
 
     Raises UserError if it cannot be written.

@@ -24,7 +24,7 @@ _BLOCK_ROWS = 1024
 def group_faces(
     images: npt.NDArray[np.uint8], groups: npt.NDArray[np.int64] | None = None
 ) -> npt.NDArray[np.int64]:
-    """Groups of faces that must not stand on both sides of a split.
+    """Groups of faces that must not be on both sides of a split.
 
     Faces belong together if they are near-duplicates by a perceptual hash or share a given group, directly
     or over other faces.
@@ -74,8 +74,8 @@ def split_rows(
     group's rank, so specialists that share a seed and the groups of the whole data set validate on nearly
     the same faces: their sides differ only by the few groups at the end of the filling.
 
-    groups, row_ids: shape (rows,). seed: numbers from 0 up. fold: so many times before, groups were taken in
-    the same way, and are not taken again; the folds share no group.
+    groups, row_ids: shape (rows,). seed: numbers from 0 up. fold: as many times before, groups were taken
+    in the same way, and are not taken again; the folds share no group.
     Raises UserError if the rows form too few groups for two sides.
     """
     names, sizes = np.unique(groups, return_counts=True)

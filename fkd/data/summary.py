@@ -4,19 +4,19 @@ from collections import Counter
 
 import numpy as np
 
-from fkd.core.keypoints import CENTRE_PX, HALF_WIDTH_PX, schema_of
+from fkd.core.keypoints import is_labelled, is_outside_frame, schema_of
 from fkd.data.faces import FaceData
 
 
 def summarise(data: FaceData) -> list[str]:
     """Lines for the terminal: counts of faces, labels and values asked for, groups, and the checksum."""
     keypoints = data.training.keypoints
-    outside = int((np.abs(keypoints - CENTRE_PX) > HALF_WIDTH_PX).sum())
+    outside = int(is_outside_frame(keypoints).sum())
     groups = "unknown" if data.groups is None else f"{len(np.unique(data.groups)):,}"
     return [
         f"{data.name}: {len(keypoints):,} training faces, {len(data.test.ids):,} test images",
         *_labels(data),
-        f"  {outside:,} coordinates lie outside the frame (they are kept)",
+        f"  points labelled outside the frame (they are kept): {outside:,}",
         *_values_to_submit(data),
         f"  groups of one person or photo: {groups}",
         f"  SHA-256 of the files: {data.checksum}",
@@ -25,7 +25,7 @@ def summarise(data: FaceData) -> list[str]:
 
 def _labels(data: FaceData) -> list[str]:
     """How many faces have all points of each subset, and each point; nothing more where all have all."""
-    labelled = np.all(np.isfinite(data.training.keypoints), axis=2)
+    labelled = is_labelled(data.training.keypoints)
     schema = schema_of(data.point_names)
     lines = [
         f"  {labelled[:, schema.indices(subset)].all(axis=1).sum():,} training faces have all {len(names)} "

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from html import escape
@@ -17,9 +17,10 @@ import numpy.typing as npt
 from fkd.core.errors import UserError
 from fkd.core.interrupt import stop_on_signals
 from fkd.core.keypoints import IMAGE_SIZE_PX
+from fkd.core.say import Say
 from fkd.data.face_finder import find_faces_in_photo
 from fkd.data.photos import MAX_MEGAPIXELS, read_photo
-from fkd.deploy.photos import FacePoints, draw_faces, predict_squares
+from fkd.deploy.photos import FacePoints, draw_on_photo, predict_squares
 from fkd.ensemble.predict import Ensemble, find_run, load_ensemble
 from fkd.experiment.store import Run, runs_in
 from fkd.runs.status import finished_members
@@ -42,7 +43,6 @@ Drop a photo, paste one, or use the webcam: at most {MAX_FILE_BYTES // _MB} MB a
 megapixels. Photos stay on the machine that runs this page and are deleted. The spread is the standard
 deviation of the members' points, in pixels of the photo: where it is large, the members disagree."""
 
-Say = Callable[[str], None]
 Answer = tuple[npt.NDArray[np.uint8] | None, str, list[tuple[int, str, float, float, float]]]
 
 
@@ -157,7 +157,7 @@ def answer_photo(ensemble: Ensemble, path: Path) -> Answer:
     predicted_s = time.perf_counter()
     rows = _rows(faces, ensemble.experiment.schema_points.names)
     return (
-        _shrunk(draw_faces(photo, faces)),
+        _shrunk(draw_on_photo(photo, faces)),
         _sentence(ensemble, faces, found_s - began_s, predicted_s - found_s),
         rows,
     )

@@ -2,7 +2,7 @@
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from fkd.core.errors import UserError
+from fkd.core.errors import UserError, one_line
 from fkd.core.keypoints import CENTRE_PX, HALF_WIDTH_PX, IMAGE_SIZE_PX, MAX_GREY
+from fkd.core.say import Say
 from fkd.data.faces import FaceData
 from fkd.deploy.model_card import CARD, CROP_FIRST, model_card, point_names, predicted_points
 from fkd.deploy.model_formats import (
@@ -25,7 +26,8 @@ from fkd.ensemble.predict import predict_ensemble
 from fkd.ensemble.selection import SelectionReport
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
-from fkd.training.networks.build import build_model, read_points
+from fkd.training.networks.build import build_model
+from fkd.training.networks.codecs import codec_of
 
 _FACES_CHECKED = 32
 _TOLERANCE_PX = 1e-3
@@ -38,7 +40,7 @@ def export_ensemble(
     faces: FaceData,
     folder: Path,
     formats: Sequence[str] = ("keras",),
-    say: Callable[[str], None] = print,
+    say: Say = print,
 ) -> None:
     """Write the chosen members' average in every format, and a card, into a folder that is made whole or not.
 
@@ -52,7 +54,10 @@ def export_ensemble(
     if experiment.prediction.detector != "none":
         say(f"{folder}: prediction.detector={experiment.prediction.detector} stays outside; {CROP_FIRST}")
     if experiment.prediction.views > 1:
-        say(f"{folder}: prediction.views={experiment.prediction.views} stays outside; the model looks once")
+        say(
+            f"{folder}: prediction.views={experiment.prediction.views} stays outside; of test-time "
+            "augmentation the model has the mirror alone"
+        )
     prediction = experiment.prediction.model_copy(update={"detector": "none", "views": 1})
     experiment = experiment.model_copy(update={"prediction": prediction})
     chosen = {report.specialist: report.chosen for report in reports}
@@ -110,7 +115,7 @@ def _member_points(member: keras.Model, experiment: Experiment, specialist: str,
     """A member's points in [-1, 1] as the experiment's `prediction` asks, shape (batch, points, 2)."""
 
     def read(pictures: Any) -> Any:
-        coordinates = read_points(experiment.network, member(pictures), experiment.prediction.peaks)
+        coordinates = codec_of(experiment.network).read(member(pictures), experiment.prediction.peaks)
         return keras.layers.Reshape((-1, 2))(coordinates)
 
     if not experiment.prediction.mirrored:
@@ -141,7 +146,7 @@ def _write_checked(
             FORMATS[name].write(model, path)
             received_px = FORMATS[name].read(path)(images)
     except Exception as error:  # of whatever kind the converters raise
-        reason = " ".join(str(error).split())[:240]
+        reason = one_line(error)[:240]
         raise UserError(
             f"--format {name}: this ensemble cannot be written and read again ({type(error).__name__}: "
             f"{reason}); nothing was written, choose another format of {', '.join(FORMATS)}"

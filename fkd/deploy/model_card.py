@@ -137,8 +137,8 @@ def _members(experiment: Experiment, reports: Sequence[SelectionReport]) -> str:
             f"{member_name(report.specialist, index)} x{report.chosen.count(index)}"
             for index in sorted(set(report.chosen))
         )
-        honest_px = report.average_of_chosen.honest_px
-        worth = "too few groups to say" if honest_px is None else f"{honest_px:.3f}"
+        worth_px = report.average_of_chosen.cross_validated_px
+        worth = "too few groups to say" if worth_px is None else f"{worth_px:.3f}"
         lines.append(f"| {report.specialist} | {len(points)} | {weights} ({report.policy}) | {worth} |")
     return "\n".join(lines)
 

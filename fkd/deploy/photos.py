@@ -1,7 +1,7 @@
 """The points of the faces in whole photos: as pictures, as JSON and as CSV."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pandas as pd
 from fkd.core.errors import UserError
 from fkd.core.files import atomic_write_bytes, atomic_write_json
 from fkd.core.keypoints import IMAGE_SIZE_PX
+from fkd.core.say import Say
 from fkd.data.crops import Boxes, from_crops
 from fkd.data.face_finder import find_faces_in_photo
 from fkd.data.labelled_photos import Square, cut_out
@@ -66,7 +67,7 @@ def predict_squares(ensemble: Ensemble, photo: Photo, squares: Boxes) -> list[Fa
     ]
 
 
-def draw_faces(photo: Photo, faces: Sequence[FacePoints]) -> npt.NDArray[np.uint8]:
+def draw_on_photo(photo: Photo, faces: Sequence[FacePoints]) -> npt.NDArray[np.uint8]:
     """The photo with its faces' squares and points as RGB, shape (height, width, 3); small faces enlarged."""
     squares = np.array([face.square for face in faces], np.int64).reshape(-1, 3)
     return draw_points(photo, squares, [face.points_px for face in faces])
@@ -76,13 +77,13 @@ def predict_photos(
     ensemble: Ensemble,
     paths: Sequence[Path],
     output: Path,
-    say: Callable[[str], None],
+    say: Say,
     yunet: Path | None = None,
 ) -> int:
     """Write a picture for every photo with faces, and points.json and points.csv for all, into `output`.
 
-    A photo that cannot be read is said in one line, stands in the JSON under `unreadable`, and the others go
-    on; returns how many those are. No picture replaces another one of the same call, nor a photo.
+    A photo that cannot be read is reported in one line and listed in the JSON under `unreadable`; the others
+    go on; returns how many those are. No picture replaces another one of the same call, nor a photo.
     Raises UserError for a detector that cannot be read and a folder that cannot be written.
     """
     results = _Results(ensemble.experiment.schema_points.names)
@@ -100,7 +101,7 @@ def predict_photos(
         if faces:
             suffix = _PICTURE_SUFFIXES.get(path.suffix.lower(), ".png")
             picture = _free_path(output, path.stem, suffix, taken)
-            atomic_write_bytes(picture, encode_picture(draw_faces(photo, faces), suffix))
+            atomic_write_bytes(picture, encode_picture(draw_on_photo(photo, faces), suffix))
         found = f"{len(faces)} face{'s' * (len(faces) != 1)}, {picture}" if picture else "no face found"
         say(_printable(f"{path}: {found}"))
         results.add(path, photo, faces, picture)

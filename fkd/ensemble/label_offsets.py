@@ -1,7 +1,7 @@
-"""Labelling conventions: sources place a point differently, and how many points they label tells them apart.
+"""Label offsets: sources place a point differently, and how many points they label tells them apart.
 
-A network that is trained on mirrored faces, too, cannot learn an offset to one side: what it predicts stands
-in the middle, and the offset of each source is added to it.
+A network that is trained on mirrored faces, too, cannot learn an offset to one side: what it predicts lies in
+the middle, and the offset of each source is added to it.
 """
 
 from typing import TYPE_CHECKING
@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from fkd.core.keypoints import Schema
+from fkd.core.keypoints import Schema, is_labelled
 from fkd.ensemble.selection import first_half
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# An offset is drawn towards 0 as if so many more faces had shown none.
+# An offset is drawn towards 0 as if that many more faces had shown none.
 _FACES_WITHOUT_OFFSET = 10
 
-Pixels = npt.NDArray[np.floating]
+Array = npt.NDArray[np.floating]
 Counts = npt.NDArray[np.int64]
 
 
-def labelled_points(keypoints: Pixels) -> Counts:
+def label_counts(keypoints: Array) -> Counts:
     """How many points of each face are labelled, shape (faces,); keypoints: shape (faces, points, 2)."""
-    return np.isfinite(keypoints).all(axis=2).sum(axis=1)
+    return is_labelled(keypoints).sum(axis=1)
 
 
-def asked_points(lookup: "pd.DataFrame", image_ids: npt.NDArray[np.int64], schema: Schema) -> Counts:
+def asked_counts(lookup: "pd.DataFrame", image_ids: npt.NDArray[np.int64], schema: Schema) -> Counts:
     """Of how many points a submission must give both coordinates, by image, shape (images,).
 
     lookup: columns ImageId and FeatureName.
@@ -39,10 +39,10 @@ def asked_points(lookup: "pd.DataFrame", image_ids: npt.NDArray[np.int64], schem
     known = (image >= 0) & (column >= 0)
     asked = np.full((len(image_ids), len(schema.columns)), np.nan)
     asked[image[known], column[known]] = 0
-    return labelled_points(asked.reshape(len(image_ids), -1, 2))
+    return label_counts(asked.reshape(len(image_ids), -1, 2))
 
 
-def offsets_px(predictions: Pixels, truth: Pixels, counts: Counts, wanted: Counts) -> npt.NDArray[np.float64]:
+def offsets_px(predictions: Array, truth: Array, counts: Counts, wanted: Counts) -> npt.NDArray[np.float64]:
     """What labels of faces with as many labelled points are off by on average, shape (wanted, points, 2).
 
     predictions, truth: shape (rows, points, 2), NaN where there is no label; counts: labelled points of each
@@ -58,9 +58,9 @@ def offsets_px(predictions: Pixels, truth: Pixels, counts: Counts, wanted: Count
 
 
 def with_offsets(
-    predictions: Pixels, truth: Pixels, counts: Counts, groups: npt.NDArray[np.int64]
+    predictions: Array, truth: Array, counts: Counts, groups: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
-    """Members' predictions with offsets that each half of the groups gives to the other.
+    """Members' predictions with label offsets that each half of the groups gives to the other.
 
     predictions: shape (members, rows, points, 2); truth: (rows, points, 2); counts, groups: (rows,). What is
     returned may be scored against the truth: no face has a part in its own offset.

@@ -1,7 +1,6 @@
-"""A run's chosen members held in memory, to predict a few faces at a time, as on photos."""
+"""What a run's chosen members predict: many images once, or a few faces at a time, as on photos."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError
+from fkd.core.metrics import spread_px
+from fkd.core.say import Say
 from fkd.data.crops import face_crops, from_crops
-from fkd.ensemble.selection import average_predictions, join_specialists
+from fkd.ensemble.selection import join_specialists
+from fkd.ensemble.selection_file import read_chosen
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run, is_done, member_name, runs_in
 from fkd.runs.status import finished_members
@@ -21,21 +23,26 @@ from fkd.training.predict import predict_pixels
 
 # Few, because most photos show one face; one shape for every call, so that a network is traced once.
 _FACES_AT_ONCE = 8
+# Between its layers one member leaves cores idle; another's convolutions fill them.
+_MEMBERS_AT_ONCE = 2
 
-Say = Callable[[str], None]
+# Member numbers by specialist; a repeated number weighs double.
+Chosen = Mapping[str, Sequence[int]]
+# By specialist: what each of its chosen members predicts, shape (members, n, points, 2) in pixels.
+Predictions = Mapping[str, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Ensemble:
     """The chosen members of a run; for one thread at a time.
 
-    chosen: member numbers by specialist; a repeated number weighs double. models: one network a specialist,
-    whose weights are set member by member. weights: by specialist and member.
+    models: one network a specialist, whose weights are set member by member. weights: by specialist and
+    member.
     """
 
     run: Run
     experiment: Experiment
-    chosen: Mapping[str, Sequence[int]]
+    chosen: Chosen
     models: Mapping[str, keras.Model]
     weights: Mapping[str, Mapping[int, list[npt.NDArray[np.float32]]]]
 
@@ -48,27 +55,24 @@ class Ensemble:
         the standard deviation over the members, the root of the summed variances of x and y. The experiment's
         `prediction.detector` is left aside: the faces have been found.
         """
-        spreads = np.full((len(faces), len(self.experiment.schema_points.names)), np.nan)
         if not len(faces):
-            return np.empty((*spreads.shape, 2)), spreads
-        means, of_points = {}, dict[tuple[int, ...], list[npt.NDArray[np.float64]]]()
-        for specialist, members in self.chosen.items():
-            distinct = {index: self._predict_member(specialist, index, faces) for index in set(members)}
-            by_member = np.stack([distinct[index] for index in members])
-            means[specialist] = by_member.mean(axis=0)
-            of_points.setdefault(tuple(self.experiment.point_indices(specialist)), []).append(by_member)
-        for points, by_specialist in of_points.items():
-            spreads[:, points] = np.sqrt(np.concatenate(by_specialist).var(axis=0).sum(axis=-1))
-        return join_specialists(self.experiment, means), spreads
+            points = len(self.experiment.schema_points.names)
+            return np.empty((0, points, 2)), np.empty((0, points))
+        predictions = {
+            specialist: _repeated(
+                members, {index: self._predict_member(specialist, index, faces) for index in set(members)}
+            )
+            for specialist, members in self.chosen.items()
+        }
+        return _mean(self.experiment, predictions), _spread(self.experiment, predictions)
 
     def _predict_member(
         self, specialist: str, index: int, faces: npt.NDArray[np.uint8]
-    ) -> npt.NDArray[np.float64]:
+    ) -> npt.NDArray[np.float32]:
         """A member's points in pixels, shape (n, points, 2)."""
         model = self.models[specialist]
         model.set_weights(self.weights[specialist][index])
-        pixels = predict_pixels(model, self.experiment, specialist, faces, _FACES_AT_ONCE)
-        return pixels.astype(np.float64)
+        return predict_pixels(model, self.experiment, specialist, faces, _FACES_AT_ONCE)
 
 
 def load_ensemble(run: Run, say: Say) -> Ensemble:
@@ -82,16 +86,29 @@ def load_ensemble(run: Run, say: Say) -> Ensemble:
     models: dict[str, keras.Model] = {}
     weights: dict[str, dict[int, list[npt.NDArray[np.float32]]]] = {}
     for specialist, members in chosen.items():
-        points = experiment.point_indices(specialist)
-        model = build_model(experiment.network, len(points), experiment.member_seed(specialist, 0))
+        model = _build_network(experiment, specialist)
         weights[specialist] = {}
         for index in dict.fromkeys(members):
-            model.load_weights(run.member(specialist, index).best_weights)
+            _load_member(model, run, specialist, index)
             weights[specialist][index] = model.get_weights()
         models[specialist] = model
     counts = " + ".join(f"{len(distinct)} {specialist}" for specialist, distinct in weights.items())
     say(f"{run.path}: predicting with its members: {counts}")
     return Ensemble(run, experiment, chosen, models, weights)
+
+
+def predict_ensemble(
+    run: Run, experiment: Experiment, chosen: Chosen, images: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float64]:
+    """The chosen members' average for every point of the schema, shape (n, points, 2) in pixels.
+
+    Points that no specialist predicts are NaN. The experiment's `prediction` says how faces are found and
+    maps are read.
+    """
+    if experiment.prediction.detector == "haar":
+        crops, boxes = face_crops(images)
+        return from_crops(_predict_faces(run, experiment, chosen, crops), boxes)
+    return _predict_faces(run, experiment, chosen, images)
 
 
 def chosen_members(run: Run, experiment: Experiment, say: Say) -> dict[str, list[int]]:
@@ -101,7 +118,7 @@ def chosen_members(run: Run, experiment: Experiment, say: Say) -> dict[str, list
     and for a chosen one whose files are missing or damaged.
     """
     chosen = {}
-    selected = _read_selection(run)
+    selected = read_chosen(run)
     for specialist in experiment.specialists:
         members = selected.get(specialist) or finished_members(run, experiment, specialist)[0]
         if members and specialist not in selected:
@@ -141,65 +158,70 @@ def find_run(store: Path, name: str | None) -> Run:
     return max(selected, key=lambda run: run.selection.stat().st_mtime)
 
 
-def _read_selection(run: Run) -> dict[str, list[int]]:
-    """The chosen member numbers by specialist; empty where nothing was selected."""
-    if not run.selection.is_file():
-        return {}
-    try:
-        reports = json.loads(run.selection.read_text(encoding="utf-8"))
-        return {report["specialist"]: [int(index) for index in report["chosen"]] for report in reports}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{run.selection}: expected what fkd select writes, received another file; run fkd select again"
-        ) from error
-
-
-# Between its layers one member leaves cores idle; another's convolutions fill them.
-_MEMBERS_AT_ONCE = 2
-
-
-def predict_ensemble(
-    run: Run, experiment: Experiment, chosen: Mapping[str, Sequence[int]], images: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.float64]:
-    """The chosen members' average for every point of the schema, shape (n, points, 2) in pixels.
-
-    chosen: member numbers by specialist; a repeated number weighs double. Points that no specialist
-    predicts are NaN. The experiment's `prediction` says how faces are found and maps are read.
-    """
-    if experiment.prediction.detector == "haar":
-        crops, boxes = face_crops(images)
-        return from_crops(_predict_faces(run, experiment, chosen, crops), boxes)
-    return _predict_faces(run, experiment, chosen, images)
-
-
 def _predict_faces(
-    run: Run, experiment: Experiment, chosen: Mapping[str, Sequence[int]], images: npt.NDArray[np.uint8]
+    run: Run, experiment: Experiment, chosen: Chosen, images: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float64]:
-    averages = {}
-    for specialist, members in chosen.items():
-        distinct = sorted(set(members))
-        by_member = _predict_members(run, experiment, specialist, distinct, images)
-        positions = [distinct.index(index) for index in members]
-        averages[specialist] = average_predictions(by_member, positions)
-    return join_specialists(experiment, averages)
+    predictions = {
+        specialist: _repeated(
+            members, _predict_members(run, experiment, specialist, sorted(set(members)), images)
+        )
+        for specialist, members in chosen.items()
+    }
+    return _mean(experiment, predictions)
 
 
 def _predict_members(
     run: Run, experiment: Experiment, specialist: str, members: Sequence[int], images: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.float32]:
-    """What each member predicts, shape (members, n, points, 2) in pixels; the same in whatever company."""
-    network, points = experiment.network, len(experiment.point_indices(specialist))
-    seed = experiment.member_seed(specialist, 0)
+) -> dict[int, npt.NDArray[np.float32]]:
+    """What each member predicts, shape (n, points, 2) in pixels; the same whichever others are asked for."""
     # As many as there are threads, so that one is always free; each is traced once.
-    free = [build_model(network, points, seed) for _ in range(min(_MEMBERS_AT_ONCE, len(members)))]
+    free = [_build_network(experiment, specialist) for _ in range(min(_MEMBERS_AT_ONCE, len(members)))]
 
     def predict(index: int) -> npt.NDArray[np.float32]:
         model = free.pop()
         try:
-            model.load_weights(run.member(specialist, index).best_weights)
+            _load_member(model, run, specialist, index)
             return predict_pixels(model, experiment, specialist, images)
         finally:
             free.append(model)
 
     with ThreadPoolExecutor(len(free)) as threads:
-        return np.stack(list(threads.map(predict, members)))
+        return dict(zip(members, threads.map(predict, members), strict=True))
+
+
+def _build_network(experiment: Experiment, specialist: str) -> keras.Model:
+    """A network into which any member of a specialist can be loaded."""
+    points = len(experiment.point_indices(specialist))
+    return build_model(experiment.network, points, experiment.member_seed(specialist, 0))
+
+
+def _load_member(model: keras.Model, run: Run, specialist: str, index: int) -> None:
+    model.load_weights(run.member(specialist, index).best_weights)
+
+
+def _repeated(
+    members: Sequence[int], distinct: Mapping[int, npt.NDArray[np.float32]]
+) -> npt.NDArray[np.float32]:
+    """What members predict, as often as each was chosen, shape (members, n, points, 2)."""
+    return np.stack([distinct[index] for index in members])
+
+
+def _mean(experiment: Experiment, predictions: Predictions) -> npt.NDArray[np.float64]:
+    """The members' mean for all points of the schema, shape (n, points, 2)."""
+    means = {name: by_member.mean(axis=0, dtype=np.float64) for name, by_member in predictions.items()}
+    return join_specialists(experiment, means)
+
+
+def _spread(experiment: Experiment, predictions: Predictions) -> npt.NDArray[np.float64]:
+    """The members' standard deviation, x and y together, for all points of the schema, shape (n, points).
+
+    Specialists of the same points, which differ in their folds, are one ensemble.
+    """
+    of_points = dict[tuple[int, ...], list[npt.NDArray[np.float32]]]()
+    for specialist, by_member in predictions.items():
+        of_points.setdefault(tuple(experiment.point_indices(specialist).tolist()), []).append(by_member)
+    faces = next(iter(predictions.values())).shape[1]
+    spreads = np.full((faces, len(experiment.schema_points.names)), np.nan)
+    for points, by_specialist in of_points.items():
+        spreads[:, points] = spread_px(np.concatenate(by_specialist))
+    return spreads

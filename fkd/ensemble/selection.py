@@ -30,11 +30,12 @@ class Estimate:
     """An RMSE in pixels on the validation rows.
 
     in_sample_px: chosen and scored on the same rows.
-    honest_px: chosen on one half of the groups, scored on the other; None with fewer than two groups.
+    cross_validated_px: chosen on one half of the groups, scored on the other; None with fewer than two
+    groups.
     """
 
     in_sample_px: float
-    honest_px: float | None
+    cross_validated_px: float | None
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def select_members(
             return _forward_selection(predictions, truth)
 
 
-def honest_average(
+def cross_validated_average(
     predictions: Array, truth: Array, groups: npt.NDArray[np.int64], choose: Choose
 ) -> npt.NDArray[np.float64] | None:
     """The average of the chosen members on rows that did not take part in the choice, as `truth` in shape.
@@ -150,11 +151,11 @@ def fitted_by_halves(
     return combined
 
 
-def honest_rmse_px(
+def cross_validated_rmse_px(
     predictions: Array, truth: Array, groups: npt.NDArray[np.int64], choose: Choose
 ) -> float | None:
-    """RMSE of the `honest_average`; the errors of both halves are pooled."""
-    averages = honest_average(predictions, truth, groups, choose)
+    """RMSE of the `cross_validated_average`; the errors of both halves are pooled."""
+    averages = cross_validated_average(predictions, truth, groups, choose)
     return None if averages is None else rmse_px(averages, truth)
 
 
@@ -191,7 +192,7 @@ def selection_report(
 
     def estimate(choose: Choose) -> Estimate:
         in_sample_px = rmse_px(average_predictions(predictions, choose(predictions, truth)), truth)
-        return Estimate(in_sample_px, honest_rmse_px(predictions, truth, groups, choose))
+        return Estimate(in_sample_px, cross_validated_rmse_px(predictions, truth, groups, choose))
 
     chosen = chooser(selection.policy)(predictions, truth)
     return SelectionReport(

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fkd.core.errors import UserError
+from fkd.core.errors import UserError, one_line
 from fkd.core.files import atomic_write_bytes
 from fkd.core.keypoints import IMAGE_SIZE_PX, Schema
 
@@ -25,7 +25,7 @@ def submission_table(
 
     lookup: columns RowId, ImageId, FeatureName. image_ids: shape (images,).
     predictions: pixels, shape (images, points, 2) in schema order.
-    Raises UserError on a RowId or image that stands twice, and naming the first row without a prediction.
+    Raises UserError for a RowId or image that is listed twice, and where a row has no prediction, naming it.
     """
     _refuse_repeats(lookup["RowId"], "lookup table")
     _refuse_repeats(pd.Series(image_ids, name="ImageId"), "test images")
@@ -230,9 +230,7 @@ def _read_text(path: Path) -> pd.DataFrame:
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
     except (ValueError, pd.errors.ParserWarning) as error:
-        raise UserError(
-            f"{path}: expected a CSV with a header line; {' '.join(str(error).split())}"
-        ) from error
+        raise UserError(f"{path}: expected a CSV with a header line; {one_line(error)}") from error
     if table.empty:
         raise UserError(f"{path}: expected rows below the header, received none; give the whole file")
     return table

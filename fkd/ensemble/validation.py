@@ -1,87 +1,147 @@
-"""What a specialist's finished members predict for their validation rows, against the labels."""
+"""What a specialist's finished members predict for its validation rows, against the labels; read once."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError
+from fkd.core.keypoints import average_augmented
 from fkd.data.faces import FaceData, Faces
-from fkd.ensemble.label_offsets import asked_points, labelled_points, offsets_px, with_offsets
-from fkd.ensemble.selection import join_specialists
+from fkd.ensemble.label_offsets import asked_counts, label_counts, offsets_px, with_offsets
+from fkd.ensemble.selection import SelectionReport, average_predictions, join_specialists, selection_report
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.store import Run
-from fkd.runs.splits import read_split
+from fkd.experiment.store import MemberFolder, Run
+from fkd.runs.splits import Split, read_split
+from fkd.runs.status import finished_members
 
 
-def validation_truth(
-    run: Run, experiment: Experiment, specialist: str, training: Faces
-) -> npt.NDArray[np.float32]:
-    """A specialist's labels of its validation rows, shape (rows, points, 2) in pixels, NaN for none.
+@dataclass(frozen=True)
+class Validation:
+    """A specialist's validation rows: their labels, and what its members predict for them.
 
-    training: all training faces.
+    points: the specialist's points, as indices in the schema. truth_px: their labels, shape (rows, points,
+    2), NaN for none. label_counts: how many points of the schema each face has labelled, shape (rows,).
+    members: their numbers, in the order of the predictions. left_out: why the others are not among them, a
+    sentence each. augmented_px: what the members predict, averaged over test-time augmentation as the
+    experiment's `prediction` asks, shape (members, rows, points, 2).
     """
-    rows = read_split(run, specialist).validation
-    return training.keypoints[rows][:, experiment.point_indices(specialist)]
+
+    experiment: Experiment
+    specialist: str
+    split: Split
+    points: npt.NDArray[np.intp]
+    truth_px: npt.NDArray[np.float32]
+    label_counts: npt.NDArray[np.int64]
+    members: tuple[int, ...]
+    left_out: tuple[str, ...]
+    augmented_px: npt.NDArray[np.float32]
+
+    @cached_property
+    def predictions_px(self) -> npt.NDArray[np.float32]:
+        """What each member predicts, with label offsets where asked for, shape (members, rows, points, 2).
+
+        The label offsets are those that each half of the validation groups gives to the other.
+        """
+        if not self.experiment.prediction.label_offsets or not self.members:
+            return self.augmented_px
+        groups = self.split.validation_groups
+        return with_offsets(self.augmented_px, self.truth_px, self.label_counts, groups)
+
+    def positions(self, members: Sequence[int]) -> list[int]:
+        """Where these members stand among the predictions; raises ValueError for one that is not there."""
+        return [self.members.index(member) for member in members]
+
+    def average_px(self, members: Sequence[int]) -> npt.NDArray[np.float64]:
+        """The average of these members, shape (rows, points, 2); a repeated one weighs double."""
+        return average_predictions(self.predictions_px, self.positions(members))
+
+    def offsets_px(self, members: Sequence[int], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Label offsets of these members' average, shape (faces, points, 2).
+
+        counts: labelled points of the faces that the offsets are for, shape (faces,).
+        """
+        average_px = self.augmented_px[self.positions(members)].mean(axis=0)
+        return offsets_px(average_px, self.truth_px, self.label_counts, counts)
+
+    def select(self) -> SelectionReport:
+        """Choose members as the experiment's `selection` asks; raises UserError as `select_members` does."""
+        return selection_report(
+            self.predictions_px,
+            self.truth_px,
+            self.split.validation_groups,
+            self.experiment.selection,
+            self.specialist,
+            self.members,
+        )
 
 
-def validation_predictions(
-    run: Run, experiment: Experiment, specialist: str, members: Sequence[int], training: Faces
-) -> npt.NDArray[np.float32]:
-    """What members predict for their validation rows, shape (members, rows, points, 2) in pixels.
+def read_validation(
+    run: Run, experiment: Experiment, specialist: str, training: Faces, members: Sequence[int] | None = None
+) -> Validation:
+    """Read a specialist's split and what its members predict for its validation rows.
 
-    As the experiment's `prediction` says, but that maps are read as in training; label offsets are those that
-    each half of the validation groups gives to the other. training: all training faces. Raises UserError
-    where a member has not looked into the mirror or at the views.
+    training: all training faces. members: their numbers, None for all that are finished and whole. Maps are
+    read as in training, whatever `prediction.peaks` says. Raises UserError where a member has no predictions
+    for the test-time augmentation that the experiment asks for.
     """
-    predictions = _predictions_read(run, experiment, specialist, members)
-    if not experiment.prediction.label_offsets or not members:
-        return predictions
-    split = read_split(run, specialist)
-    truth = validation_truth(run, experiment, specialist, training)
-    labelled = labelled_points(training.keypoints[split.validation])
-    return with_offsets(predictions, truth, labelled, split.validation_groups)
+    split, points = read_split(run, specialist), experiment.point_indices(specialist)
+    keypoints = training.keypoints[split.validation]
+    left_out: list[str] = []
+    if members is None:
+        members, left_out = finished_members(run, experiment, specialist)
+    truth_px = keypoints[:, points]
+    folders = [run.member(specialist, index) for index in members]
+    augmented_px = _read_predictions(experiment, folders) if folders else np.empty((0, *truth_px.shape), "f4")
+    return Validation(
+        experiment,
+        specialist,
+        split,
+        points,
+        truth_px,
+        label_counts(keypoints),
+        tuple(members),
+        tuple(left_out),
+        augmented_px,
+    )
 
 
 def submission_offsets_px(
-    run: Run, experiment: Experiment, chosen: Mapping[str, Sequence[int]], data: FaceData
+    validations: Mapping[str, Validation], chosen: Mapping[str, Sequence[int]], data: FaceData
 ) -> npt.NDArray[np.float64]:
     """The label offsets of the chosen members' average on the test images, shape (images, points, 2).
 
     chosen: member numbers by specialist. Points in schema order, NaN where no specialist predicts.
     """
-    asked = asked_points(data.lookup, data.test.ids, experiment.schema_points)
-    offsets = {}
-    for specialist, members in chosen.items():
-        truth = validation_truth(run, experiment, specialist, data.training)
-        labelled = labelled_points(data.training.keypoints[read_split(run, specialist).validation])
-        average = _predictions_read(run, experiment, specialist, members).mean(axis=0)
-        offsets[specialist] = offsets_px(average, truth, labelled, asked)
+    experiment = next(iter(validations.values())).experiment
+    counts = asked_counts(data.lookup, data.test.ids, experiment.schema_points)
+    offsets = {name: validations[name].offsets_px(members, counts) for name, members in chosen.items()}
     return join_specialists(experiment, offsets)
 
 
-def _predictions_read(
-    run: Run, experiment: Experiment, specialist: str, members: Sequence[int]
-) -> npt.NDArray[np.float32]:
-    """The predictions that members have left, averaged over mirror and views as the experiment asks."""
-    folders, prediction = [run.member(specialist, index) for index in members], experiment.prediction
-    looks = np.array([np.load(folder.validation) for folder in folders], np.float32)[:, None, None]
+def _read_predictions(experiment: Experiment, folders: Sequence[MemberFolder]) -> npt.NDArray[np.float32]:
+    """What members have left, averaged over test-time augmentation, shape (members, rows, points, 2)."""
+    prediction = experiment.prediction
+    augmented = np.array([np.load(folder.validation) for folder in folders], np.float32)[:, None, None]
     if prediction.mirrored:
-        mirrored = [_look(folder.mirrored_validation, "mirrored") for folder in folders]
-        looks = np.concatenate([looks, np.array(mirrored)[:, None, None]], axis=2)
+        mirrored = [_read(folder.mirrored_validation, "mirrored") for folder in folders]
+        augmented = np.concatenate([augmented, np.array(mirrored)[:, None, None]], axis=2)
     if prediction.views > 1:
-        views = np.array([_look(folder.views_validation, "views") for folder in folders])
+        views = np.array([_read(folder.views_validation, "views") for folder in folders])
         if views.shape[1] < prediction.views - 1:
             raise UserError(
-                f"prediction.views: expected at most the {views.shape[1] + 1} that members have looked at, "
+                f"prediction.views: expected at most the {views.shape[1] + 1} that members have predicted, "
                 f"received {prediction.views}; lower it, or train anew with --fresh (make: FRESH=1)"
             )
-        looks = np.concatenate([looks, views[:, : prediction.views - 1, : looks.shape[2]]], axis=1)
-    return looks.mean(axis=(1, 2))
+        views = views[:, : prediction.views - 1, : augmented.shape[2]]
+        augmented = np.concatenate([augmented, views], axis=1)
+    return average_augmented(augmented)
 
 
-def _look(path: Path, setting: str) -> npt.NDArray[np.float32]:
+def _read(path: Path, setting: str) -> npt.NDArray[np.float32]:
     if not path.is_file():
         raise UserError(
             f"prediction.{setting}: expected {path}, found none, as this member was trained without; put the "

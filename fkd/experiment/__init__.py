@@ -9,5 +9,6 @@ training      section: loss, optimizer, schedule, limits
 augmentation  section: random changes of a training image
 prediction    sections: which members predict, and how
 resources     section: what the training of a member takes of a machine
+reference     docs/settings.md, written from the sections
 store         every path of a run, and the guard of its identity
 """

@@ -13,11 +13,11 @@ from pydantic import Field, model_validator
 
 from fkd.core.keypoints import SCHEMAS, Schema, listed_schema
 from fkd.experiment.augmentation import Augmentation
-from fkd.experiment.network import MapNetwork, Network
+from fkd.experiment.network import Network
 from fkd.experiment.prediction import Prediction, Selection
 from fkd.experiment.resources import Resources
 from fkd.experiment.settings import Settings
-from fkd.experiment.specialists import Specialist, Variant
+from fkd.experiment.specialists import MemberId, Specialist, Variant
 from fkd.experiment.training import Training
 
 
@@ -89,9 +89,8 @@ class Experiment(Settings):
 
     @model_validator(mode="after")
     def _loss_fits_the_output(self) -> "Experiment":
-        draws_maps = isinstance(self.network, MapNetwork)
         of_maps = self.training.map_divergence or any(variant.map_divergence for variant in self.variants)
-        if not draws_maps and (self.training.loss == "kl_divergence" or of_maps):
+        if not self.network.draws_maps and (self.training.loss == "kl_divergence" or of_maps):
             raise ValueError(
                 "training.loss: kl_divergence and map_divergence are for networks that draw maps "
                 f"(heatmap, residual); received network.kind: {self.network.kind}"
@@ -108,11 +107,11 @@ class Experiment(Settings):
         return self
 
     @property
-    def members(self) -> list[tuple[str, int]]:
-        """All (specialist, index), in rounds, so that the first few are an ensemble already."""
+    def members(self) -> list[MemberId]:
+        """All members, in rounds, so that the first few are an ensemble already."""
         rounds = range(max(settings.members for settings in self.specialists.values()))
         return [
-            (specialist, index)
+            MemberId(specialist, index)
             for index in rounds
             for specialist, settings in self.specialists.items()
             if index < settings.members

@@ -1,5 +1,6 @@
 """Experiment files: found by name, laid over their base, overridden and validated."""
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from fkd.experiment.experiment import Experiment
 from fkd.experiment.settings import read_settings, validated
 
 EXPERIMENTS_FOLDER = Path("experiments")
-
+# Folders in it that do not go into an experiment's name.
+_SHELVES = ("published", "points68")
 
 # A file may name another one that it changes.
 _BASE = "base"
@@ -20,9 +22,9 @@ _BASE = "base"
 def load_experiment(name_or_path: str, overrides: Sequence[str] = ()) -> Experiment:
     """Read an experiment file and apply overrides such as `specialists.four.members=4`.
 
-    A bare name stands for `experiments/<name>.yaml`. A file that names another one as its `base` holds only
-    what it changes there, null for what it does without. Raises UserError, naming the file and the setting,
-    when a file is missing, is not YAML, or holds an unknown key or an impossible value.
+    A file that names another one as its `base`, beside it or in experiments/, holds only what it changes
+    there, null for what it does without. Raises UserError, naming the file and the setting, when a file is
+    missing, is not YAML, or holds an unknown key or an impossible value.
     """
     path = experiment_file(name_or_path)
     settings = _read_settings(path, ())
@@ -33,9 +35,27 @@ def load_experiment(name_or_path: str, overrides: Sequence[str] = ()) -> Experim
 
 
 def experiment_file(name_or_path: str) -> Path:
-    """The file that a bare name or a path stands for."""
+    """The file that a path or a name stands for, in whichever folder of experiments/ it lies.
+
+    Raises UserError, with the nearest name, where there is none.
+    """
     path = Path(name_or_path)
-    return path if path.suffix == ".yaml" else EXPERIMENTS_FOLDER / f"{name_or_path}.yaml"
+    if path.suffix == ".yaml":
+        if path.is_file():
+            return path
+        raise UserError(f"{path}: expected an experiment file, found none; correct the path")
+    named = EXPERIMENTS_FOLDER / f"{name_or_path}.yaml"
+    by_name = {_name(file): file for file in sorted(EXPERIMENTS_FOLDER.rglob("*.yaml"))}
+    found = named if named.is_file() else by_name.get(name_or_path.replace("/", "-"))
+    if found is None:
+        nearest = difflib.get_close_matches(name_or_path.replace("/", "-"), by_name, n=1)
+        meant = f"did you mean {nearest[0]}? " if nearest else ""
+        first = ", ".join(file.stem for file in sorted(EXPERIMENTS_FOLDER.glob("*.yaml"))) or "none"
+        raise UserError(
+            f"{name_or_path}: no such experiment in {EXPERIMENTS_FOLDER}/; {meant}at hand: {first}; more lie "
+            "in its folders, and any file may be named by its path"
+        )
+    return found
 
 
 def validate_experiment(settings: dict[str, Any], origin: str) -> Experiment:
@@ -61,15 +81,16 @@ def apply_override(settings: dict[str, Any], override: str) -> None:
 
 def _read_settings(path: Path, derived: tuple[Path, ...]) -> dict[str, Any]:
     """A file's settings put over those of its base; `derived` are the files that led here."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such experiment file; experiments at hand: {_experiments_at_hand()}")
     if path in derived:
         raise UserError(f"{path}: its base leads back to itself; name another base")
     settings = read_settings(path)
     base = settings.pop(_BASE, None)
     if base is None:
         return settings
-    return _merged(_read_settings(path.parent / f"{base}.yaml", (*derived, path)), settings)
+    beside = path.parent / f"{base}.yaml"
+    return _merged(
+        _read_settings(beside if beside.is_file() else experiment_file(base), (*derived, path)), settings
+    )
 
 
 def _merged(base: Any, changes: Any) -> Any:
@@ -80,18 +101,9 @@ def _merged(base: Any, changes: Any) -> Any:
     return {key: value for key, value in merged.items() if value is not None}
 
 
-def _experiments_at_hand() -> str:
-    files = sorted(EXPERIMENTS_FOLDER.rglob("*.yaml"))
-    marks = ("\nnetwork:", f"\n{_BASE}:")  # not every YAML file there is an experiment
-    names = [
-        file.relative_to(EXPERIMENTS_FOLDER).with_suffix("").as_posix()
-        for file in files
-        if any(mark in f"\n{file.read_text(encoding='utf-8')}" for mark in marks)
-    ]
-    return ", ".join(names) or "none"
-
-
 def _name(path: Path) -> str:
-    """`nose-tip-three` for experiments/nose-tip/three.yaml, else the file's stem."""
-    inside = path.is_relative_to(EXPERIMENTS_FOLDER)
-    return "-".join(path.relative_to(EXPERIMENTS_FOLDER).with_suffix("").parts) if inside else path.stem
+    """`nose-tip-three` for experiments/published/nose-tip/three.yaml; elsewhere the file's stem."""
+    if not path.is_relative_to(EXPERIMENTS_FOLDER):
+        return path.stem
+    parts = path.relative_to(EXPERIMENTS_FOLDER).with_suffix("").parts
+    return "-".join(parts[1:] if parts[0] in _SHELVES else parts)

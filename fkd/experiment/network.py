@@ -33,6 +33,8 @@ class Head(Settings):
     output: `linear`, or `scaled_sigmoid`, which can point nowhere outside the frame.
     """
 
+    draws_maps: ClassVar[Literal[False]] = False  # its outputs are coordinates
+
     activation: Activation = "relu"
     leaky_relu_slope: float = Field(0.1, ge=0)
     head: Literal["global_average", "flatten"] = "global_average"
@@ -93,6 +95,8 @@ class MapNetwork(Settings):
     filters: of every level, the finest first; each level halves the map of the one before.
     sigma_px: standard deviation, in the picture's pixels, of the Gaussians that the maps are compared with.
     """
+
+    draws_maps: ClassVar[Literal[True]] = True
 
     filters: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1)
     kernel: int = Field(3, gt=0)

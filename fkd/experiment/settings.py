@@ -6,11 +6,11 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fkd.core.errors import UserError
+from fkd.core.errors import UserError, one_line
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
-# Tags of alternatives stand in pydantic's path to a wrong setting, but not in the file.
+# Tags of alternatives are in pydantic's path to a wrong setting, but not in the file.
 _TAGS = {"cnn", "resnet", "heatmap", "residual"}
 _TAGS |= {"constant", "exponential_decay", "cosine_decay", "reduce_on_plateau"}
 
@@ -21,7 +21,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-Section = TypeVar("Section", bound=Settings)
+AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -31,13 +31,13 @@ def read_settings(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(f"{path}: expected a YAML file, found none; check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: expected YAML; {' '.join(str(error).split())}") from error
+        raise UserError(f"{path}: expected YAML; {one_line(error)}") from error
     if not isinstance(settings, dict):
         raise UserError(f"{path}: expected `key: value` lines, received {type(settings).__name__}")
     return settings
 
 
-def validated(section: type[Section], settings: dict[str, Any], origin: str) -> Section:
+def validated(section: type[AnySettings], settings: dict[str, Any], origin: str) -> AnySettings:
     """Settings as an object; raises UserError, naming `origin` and the first wrong setting."""
     try:
         return section.model_validate(settings)

@@ -1,6 +1,6 @@
-"""Who learns which points from which rows, and how many members of it there are."""
+"""Who learns which points from which rows, and the members that do."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -23,6 +23,18 @@ class Specialist(Settings):
     validation_fold: int = Field(0, ge=0)
     batch_size: int = Field(128, ge=1)
     members: int = Field(ge=1)
+
+
+class MemberId(NamedTuple):
+    """Which member of an experiment: its specialist and its number among the specialist's, from 0 on."""
+
+    specialist: str
+    index: int  # type: ignore[assignment]  # in place of tuple.index, which nobody needs here
+
+    @property
+    def name(self) -> str:
+        """`<specialist>/<index>`, such as `four/07`, in the store and in all messages."""
+        return f"{self.specialist}/{self.index:02d}"
 
 
 class Variant(Settings):

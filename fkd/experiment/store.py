@@ -12,6 +12,7 @@ import csv
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 
 import yaml
@@ -24,11 +25,31 @@ from fkd.core.files import (
 )
 from fkd.experiment.experiment import Experiment, differences
 from fkd.experiment.files import validate_experiment
+from fkd.experiment.specialists import MemberId
 
 DEFAULT_STORE = Path("models_store")
 
 # Members do not depend on how many there are, nor on where they are trained and how they will be used.
 _FREE_TO_CHANGE = ("selection.", "prediction.", "resources.", ".members", ".checkpoint_seconds")
+
+
+class HistoryColumn(StrEnum):
+    """The columns of history.csv, one line an epoch.
+
+    images: how many trained the member in it. loss, rmse_px: on augmented training images, in pixels the
+    latter. training_seconds: without the validation, which `seconds` includes. The histories of older runs
+    have neither images nor training_seconds.
+    """
+
+    EPOCH = "epoch"
+    IMAGES = "images"
+    LEARNING_RATE = "learning_rate"
+    LOSS = "loss"
+    VALIDATION_LOSS = "validation_loss"
+    RMSE_PX = "rmse_px"
+    VALIDATION_RMSE_PX = "validation_rmse_px"
+    TRAINING_SECONDS = "training_seconds"
+    SECONDS = "seconds"
 
 
 @dataclass(frozen=True)
@@ -118,8 +139,8 @@ class Run:
         return self.path / "selection.json"
 
     @property
-    def far_labels(self) -> Path:
-        """Labels that stand far from what members predict that did not see them."""
+    def label_outliers(self) -> Path:
+        """Label outliers: labels far from what members predict out-of-sample."""
         return self.path / "far_labels.csv"
 
     @property
@@ -163,8 +184,8 @@ def runs_in(store: Path) -> list[Run]:
 
 
 def member_name(specialist: str, index: int) -> str:
-    """`<specialist>/<index>`, a member's name in the store and in all that is said."""
-    return f"{specialist}/{index:02d}"
+    """`<specialist>/<index>`, a member's name in the store and in all messages."""
+    return MemberId(specialist, index).name
 
 
 def move_aside(run: Run) -> Path | None:
@@ -235,6 +256,6 @@ def damaged_files(folder: MemberFolder) -> list[str]:
 
 
 def read_history(folder: MemberFolder) -> list[dict[str, float]]:
-    """What is recorded of every epoch; raises FileNotFoundError where there is none yet."""
+    """The lines of history.csv, by `HistoryColumn`; raises FileNotFoundError where there are none yet."""
     with folder.history.open(newline="") as file:
         return [{name: float(value) for name, value in record.items()} for record in csv.DictReader(file)]

@@ -18,18 +18,17 @@ from pydantic import Field
 from fkd.core.errors import UserError
 from fkd.core.keypoints import IMAGE_SIZE_PX
 from fkd.core.metrics import rmse_px
-from fkd.data.faces import FaceData, Faces
+from fkd.data.faces import FaceData
 from fkd.ensemble.predict import predict_ensemble
-from fkd.ensemble.selection import honest_average, select_members
-from fkd.ensemble.validation import validation_predictions
+from fkd.ensemble.selection import cross_validated_average, select_members
+from fkd.ensemble.validation import Validation, read_validation
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.prediction import Prediction, Selection
 from fkd.experiment.settings import Settings, read_settings, validated
-from fkd.experiment.store import Run, is_done, read_history, trained_otherwise
-from fkd.runs.splits import read_split
+from fkd.experiment.store import HistoryColumn, Run, is_done, read_history, trained_otherwise
 from fkd.training.networks.build import build_model
 
-Pixels = npt.NDArray[np.floating]
+Array = npt.NDArray[np.floating]
 Measure = Literal[
     "rmse_px",
     "behind_first_px",
@@ -115,8 +114,9 @@ def compare_table(
     data. Raises UserError where no row validates in all.
     """
     finished = {row: run for row, run in runs.items() if _is_finished(*run)}
-    rows = _common_validation_rows(table.title, list(finished.values()))
-    measures = {row: _measure(row, *run, faces, rows) for row, run in finished.items()}
+    validations = {row: _read_validations(*run, faces) for row, run in finished.items()}
+    rows = _common_validation_rows(table.title, list(validations.values()))
+    measures = {row: _measure(row, *run, validations[row], faces, rows) for row, run in finished.items()}
     first_px = measures[table.rows[0]]["rmse_px"] if table.rows[0] in measures else np.nan
     lines = []
     for row in table.rows:
@@ -146,14 +146,20 @@ def _is_finished(experiment: Experiment, run: Run) -> bool:
     return all(is_done(run.member(*member)) for member in experiment.members)
 
 
-def _common_validation_rows(title: str, runs: Sequence[tuple[Experiment, Run]]) -> npt.NDArray[np.int64]:
-    splits = [
-        read_split(run, specialist).validation
-        for experiment, run in runs
-        for specialist in experiment.specialists
-    ]
+def _read_validations(experiment: Experiment, run: Run, faces: FaceData) -> dict[str, Validation]:
+    """Of every specialist, with all members."""
+    return {
+        name: read_validation(run, experiment, name, faces.training, range(settings.members))
+        for name, settings in experiment.specialists.items()
+    }
+
+
+def _common_validation_rows(
+    title: str, validations: Sequence[Mapping[str, Validation]]
+) -> npt.NDArray[np.int64]:
+    splits = [one.split.validation for of_run in validations for one in of_run.values()]
     common = reduce(np.intersect1d, splits) if splits else np.array([], np.int64)
-    if runs and not len(common):
+    if validations and not len(common):
         raise UserError(
             f"{title}: expected faces that validate in all of its runs, received none; "
             "give its experiments the same seed and validation_fraction"
@@ -167,10 +173,10 @@ def _costs(experiment: Experiment, run: Run) -> dict[str, Any]:
     parameters = [_parameters(experiment, specialist) for specialist, _ in histories]
     epochs = {specialist: len(history) for (specialist, _), history in histories.items()}
     speeds = [
-        max(record["images"] / record["training_seconds"] for record in history)
+        max(record[HistoryColumn.IMAGES] / record[HistoryColumn.TRAINING_SECONDS] for record in history)
         for history in histories.values()
     ]
-    images = {sum(record["images"] for record in history) for history in histories.values()}
+    images = {sum(record[HistoryColumn.IMAGES] for record in history) for history in histories.values()}
     values = (
         len(histories),
         sum(parameters),
@@ -182,21 +188,29 @@ def _costs(experiment: Experiment, run: Run) -> dict[str, Any]:
 
 
 def _measure(
-    row: Row, experiment: Experiment, run: Run, faces: FaceData, rows: npt.NDArray[np.int64]
+    row: Row,
+    experiment: Experiment,
+    run: Run,
+    validations: Mapping[str, Validation],
+    faces: FaceData,
+    rows: npt.NDArray[np.int64],
 ) -> dict[Measure, float]:
     """All measures of a system on these rows of the training faces, over all points that it predicts."""
     predictions, truth = [], []
-    for specialist in experiment.specialists:
-        truth.append(faces.training.keypoints[rows][:, experiment.point_indices(specialist)])
-        predictions.append(_predict(row, experiment, run, specialist, faces, rows, truth[-1]))
+    for validation in validations.values():
+        truth.append(faces.training.keypoints[rows][:, validation.points])
+        predictions.append(_predict(row, run, validation, faces, rows, truth[-1]))
     predicted_px, truth_px = np.concatenate(predictions, axis=1), np.concatenate(truth, axis=1)
     errors_px = np.abs(predicted_px - truth_px)
     histories = [read_history(run.member(*member)) for member in experiment.members]
-    best = [min(history, key=lambda record: record["validation_rmse_px"]) for history in histories]
-    alone_px = _alone_px(experiment, run, faces.training, rows, truth_px)
+    best = [
+        min(history, key=lambda record: record[HistoryColumn.VALIDATION_RMSE_PX]) for history in histories
+    ]
+    alone_px = _alone_px(validations, rows, truth_px)
     # At the pace of the fastest epoch, which other work disturbed least.
     seconds = [
-        len(history) * min(record.get("seconds", np.nan) for record in history) for history in histories
+        len(history) * min(record.get(HistoryColumn.SECONDS, np.nan) for record in history)
+        for history in histories
     ]
     return {
         "rmse_px": rmse_px(predicted_px, truth_px),
@@ -205,21 +219,20 @@ def _measure(
         "mae_px": float(np.nanmean(errors_px)),
         # The other published definition: coordinates from 0 to 1, summed over the points of a face.
         "mae_sum": float(np.nansum(errors_px, axis=(1, 2)).mean()) / IMAGE_SIZE_PX,
-        "loss": float(np.mean([record["loss"] for record in best])),
-        "validation_loss": float(np.mean([record["validation_loss"] for record in best])),
+        "loss": float(np.mean([record[HistoryColumn.LOSS] for record in best])),
+        "validation_loss": float(np.mean([record[HistoryColumn.VALIDATION_LOSS] for record in best])),
         "minutes": float(np.mean(seconds)) / 60,
     }
 
 
 def _alone_px(
-    experiment: Experiment, run: Run, training: Faces, rows: npt.NDArray[np.int64], truth_px: Pixels
+    validations: Mapping[str, Validation], rows: npt.NDArray[np.int64], truth_px: Array
 ) -> list[float]:
     """RMSE of every member by itself; where there are several specialists, of one of each together."""
     by_specialist = []
-    for specialist, settings in experiment.specialists.items():
-        positions = np.searchsorted(read_split(run, specialist).validation, rows)
-        predictions = validation_predictions(run, experiment, specialist, range(settings.members), training)
-        by_specialist.append(predictions[:, positions])
+    for validation in validations.values():
+        positions = np.searchsorted(validation.split.validation, rows)
+        by_specialist.append(validation.predictions_px[:, positions])
     return [
         rmse_px(np.concatenate(round_px, axis=1), truth_px) for round_px in zip(*by_specialist, strict=False)
     ]
@@ -227,31 +240,30 @@ def _alone_px(
 
 def _predict(
     row: Row,
-    experiment: Experiment,
     run: Run,
-    specialist: str,
+    validation: Validation,
     faces: FaceData,
     rows: npt.NDArray[np.int64],
-    truth_px: Pixels,
-) -> Pixels:
+    truth_px: Array,
+) -> Array:
     """A specialist's predictions for these rows, chosen on other groups of faces than they predict."""
-    members = range(experiment.specialists[specialist].members)
+    specialist, members = validation.specialist, validation.members
     if row.prediction != Prediction():
-        asked = experiment.model_copy(update={"prediction": row.prediction})
-        points = experiment.point_indices(specialist)
-        chosen = {specialist: list(members)}
-        return predict_ensemble(run, asked, chosen, faces.training.images[rows])[:, points]
-    split = read_split(run, specialist)
-    positions = np.searchsorted(split.validation, rows)
-    predictions = validation_predictions(run, experiment, specialist, members, faces.training)
+        asked = validation.experiment.model_copy(update={"prediction": row.prediction})
+        images = faces.training.images[rows]
+        return predict_ensemble(run, asked, {specialist: members}, images)[:, validation.points]
+    positions = np.searchsorted(validation.split.validation, rows)
     selection = Selection(policy=_POLICIES[row.members])
 
-    def choose(some: Pixels, labels: Pixels) -> list[int]:
+    def choose(some: Array, labels: Array) -> list[int]:
         return select_members(some, labels, selection, specialist, members)
 
-    common = predictions[:, positions]
-    honest = honest_average(common, truth_px, split.validation_groups[positions], choose)
-    return common[choose(common, truth_px)].mean(axis=0) if honest is None else honest
+    common = validation.predictions_px[:, positions]
+    groups = validation.split.validation_groups[positions]
+    cross_validated = cross_validated_average(common, truth_px, groups, choose)
+    if cross_validated is None:
+        return common[choose(common, truth_px)].mean(axis=0)
+    return cross_validated
 
 
 def _parameters(experiment: Experiment, specialist: str) -> int:

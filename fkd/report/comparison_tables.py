@@ -1,40 +1,55 @@
-"""The tables of a comparison, in README.md and as a CSV beside its file."""
+"""The tables of a comparison, as Markdown and as a CSV beside its file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fkd.core.files import atomic_write_bytes
+from fkd.core.say import Say
 from fkd.report.markdown import replace_part
 from fkd.report.tables import markdown_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# A page shows so many columns at most; of more, these stay in the CSV.
+_COLUMNS_AT_MOST = 7
+_IN_THE_CSV = ("checksum", "command", "networks", "epochs", "images seen by each", "images/s", "parameters")
+_REMARKS = ("published", "remark")
 
-def write_tables(file: Path, tables: Mapping[str, pd.DataFrame], say: Callable[[str], None]) -> None:
+
+def write_tables(file: Path, tables: Mapping[str, pd.DataFrame], say: Say) -> None:
     """Write the tables of `file`, by title as `compare_table` gives them.
 
     A row that is not run keeps the figures that the CSV has of the same settings and data: its run may lie on
-    another machine. Raises UserError where README.md has no marks for them.
+    another machine. The Markdown, NAME.md beside NAME.yaml, shows the columns that matter most, the CSV all.
+    Raises UserError where the Markdown has no marks for them.
     """
     import pandas as pd  # slow to load
 
-    readme, results = file.with_name("README.md"), file.with_name("results") / f"{file.stem}.csv"
+    page, results = file.with_suffix(".md"), file.with_suffix(".csv")
     former = _read_lines(results)
     filled = {title: _with_former(table, former, title, say) for title, table in tables.items()}
+    command = f"    fkd compare --train --file {file}"
     part = "".join(
-        f"\n### {title}\n\n{markdown_table(table.drop(columns='checksum'))}"
-        for title, table in filled.items()
+        f"\n### {title}\n\n{command}\n\n{markdown_table(_shown(table))}" for title, table in filled.items()
     )
-    text = replace_part(readme, f"fkd compare --file {file.name}", f"{part}\n")
+    text = replace_part(page, f"fkd compare --file {file.name}", f"{part}\n")
     together = pd.concat(filled, names=["table", None]).reset_index("table").convert_dtypes()
-    results.parent.mkdir(exist_ok=True)
     atomic_write_bytes(results, together.to_csv(index=False, lineterminator="\n").encode())
-    atomic_write_bytes(readme, text.encode())
-    say(f"{part}\n{readme}, {results}: written")
+    atomic_write_bytes(page, text.encode())
+    say(f"{part}\n{page}, {results}: written")
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a page: without remarks where there are none, and without what matters least."""
+    table = table.drop(columns=[name for name in _REMARKS if name in table and not table[name].any()])
+    for name in _IN_THE_CSV:
+        if len(table.columns) > _COLUMNS_AT_MOST or name in ("checksum", "command"):
+            table = table.drop(columns=name, errors="ignore")
+    return table
 
 
 def _read_lines(results: Path) -> dict[tuple[str, str, str], dict[str, Any]]:
@@ -51,7 +66,7 @@ def _with_former(
     table: pd.DataFrame,
     former: Mapping[tuple[str, str, str], dict[str, Any]],
     title: str,
-    say: Callable[[str], None],
+    say: Say,
 ) -> pd.DataFrame:
     import pandas as pd  # slow to load
 

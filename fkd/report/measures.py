@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-Pixels = npt.NDArray[np.floating]
+Array = npt.NDArray[np.floating]
 Values = npt.NDArray[np.float64]
 
 # Parts of a face by words in the names of its points; the first that fits, so that a brow is not an eye.
@@ -23,7 +23,7 @@ _PARTS = {
 }
 
 
-def error_products(predictions: Pixels, truth: Pixels) -> Values:
+def error_products(predictions: Array, truth: Array) -> Values:
     """The mean product of every two members' errors over the labelled coordinates, shape (members, members).
 
     The mean squared error of an average is the mean of its members' square of this table, so that one table
@@ -36,7 +36,7 @@ def error_products(predictions: Pixels, truth: Pixels) -> Values:
 def ensemble_rmse_px(products: Values, order: Sequence[int]) -> Values:
     """RMSE of the average of the first 1, 2, ... members of an order, shape (len(order),).
 
-    products: of `error_products`. A member that stands twice in the order weighs double.
+    products: of `error_products`. A member that is twice in the order weighs double.
     """
     sums = products[np.ix_(order, order)].cumsum(axis=0).cumsum(axis=1).diagonal()
     return np.sqrt(sums) / np.arange(1, len(order) + 1)
@@ -55,31 +55,21 @@ def continued_greedily(products: Values, chosen: Sequence[int]) -> list[int]:
     return order
 
 
-def error_correlations(predictions: Pixels, truth: Pixels) -> Values:
+def error_correlations(predictions: Array, truth: Array) -> Values:
     """Pearson's correlation of every two members' signed errors, shape (members, members)."""
     return np.atleast_2d(np.corrcoef(_errors(predictions, truth)))
 
 
-def coordinate_rmse_px(average: Pixels, truth: Pixels) -> Values:
+def coordinate_rmse_px(average: Array, truth: Array) -> Values:
     """RMSE over the rows by coordinate, shape (points, 2); NaN for a point that is labelled nowhere."""
     squares = np.ma.masked_invalid((average - truth).astype(np.float64) ** 2)
     return np.sqrt(squares.mean(axis=0)).filled(np.nan)
 
 
-def point_errors_px(average: Pixels, truth: Pixels) -> Values:
-    """Distance of every prediction from its label, shape (rows, points); NaN where there is no label."""
-    return np.hypot(*np.moveaxis((average - truth).astype(np.float64), -1, 0))
-
-
-def face_rmse_px(average: Pixels, truth: Pixels) -> Values:
+def face_rmse_px(average: Array, truth: Array) -> Values:
     """RMSE over the labelled coordinates of each face, shape (rows,); NaN for a face without labels."""
     squares = np.ma.masked_invalid((average - truth).astype(np.float64) ** 2)
     return np.sqrt(squares.mean(axis=(1, 2))).filled(np.nan)
-
-
-def disagreement_px(predictions: Pixels) -> Values:
-    """Standard deviation of the members around their mean, x and y together, shape (rows, points)."""
-    return np.sqrt(predictions.var(axis=0, dtype=np.float64).sum(axis=-1))
 
 
 def binned_errors(disagreement_px: Values, errors_px: Values, bins: int) -> pd.DataFrame:
@@ -103,7 +93,7 @@ def part_of_face(point: str) -> str:
     return next((part for part, words in _PARTS.items() if any(word in point for word in words)), "other")
 
 
-def _errors(predictions: Pixels, truth: Pixels) -> Values:
+def _errors(predictions: Array, truth: Array) -> Values:
     """Signed errors of the labelled coordinates, shape (members, values)."""
     labelled = ~np.isnan(truth)
     return predictions[:, labelled].astype(np.float64) - truth[labelled]

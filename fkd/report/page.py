@@ -135,7 +135,7 @@ def _render(figure: Figure, theme: Theme) -> tuple[bytes, np.ndarray]:
 
 
 def _small_png(pixels: npt.NDArray[np.uint8], theme: Theme) -> bytes:
-    """A PNG file of at most 256 colours: the theme's, greys, and those that stand for the colourful pixels.
+    """A PNG file of at most 256 colours: the theme's, greys, and those that replace the colourful pixels.
 
     Chosen by frequency alone, the greys of photos would leave no place to the colours of a few dots.
     pixels: red, green and blue, shape (height, width, 3).

@@ -1,8 +1,9 @@
 """What a run has left behind, read once for its report; an unfinished run gives what is there."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -11,23 +12,15 @@ import pandas as pd
 from fkd.core.errors import UserError
 from fkd.core.keypoints import Schema
 from fkd.data.faces import FaceData
-from fkd.ensemble.selection import (
-    Estimate,
-    MemberScore,
-    SelectionReport,
-    average_predictions,
-    selection_report,
-)
+from fkd.ensemble.selection import SelectionReport
+from fkd.ensemble.selection_file import read_selection
 from fkd.ensemble.submission import read_submission
-from fkd.ensemble.validation import validation_predictions, validation_truth
+from fkd.ensemble.validation import Validation, read_validation
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.specialists import Specialist
-from fkd.experiment.store import Run, member_name
-from fkd.runs.splits import Split, read_split
-from fkd.runs.status import MemberState, finished_members, run_status
+from fkd.experiment.store import HistoryColumn, MemberFolder, Run, member_name, read_history
+from fkd.runs.status import MemberState, run_status
 
-_HISTORY = ("epoch", "images", "rmse_px", "validation_rmse_px", "training_seconds", "seconds")
-# So many members are named one by one in a sentence.
+# At most this many members are named one by one in a sentence.
 _NAMED = 6
 
 
@@ -35,8 +28,7 @@ _NAMED = 6
 class MemberRecord:
     """How a member's training went.
 
-    history: one line an epoch, at least the columns epoch, images, rmse_px, validation_rmse_px,
-    training_seconds and seconds; without lines before the first epoch is saved.
+    history: one line an epoch, the columns of `HistoryColumn`; without lines before the first epoch is saved.
     stopped_early: done, by the patience of the experiment.
     """
 
@@ -49,36 +41,51 @@ class MemberRecord:
     @property
     def best(self) -> pd.Series:
         """The history's line of the epoch with the lowest validation error."""
-        return self.history.loc[self.history["validation_rmse_px"].idxmin()]
+        return self.history.loc[self.history[HistoryColumn.VALIDATION_RMSE_PX].idxmin()]
 
 
 @dataclass(frozen=True)
 class SpecialistRecord:
-    """A specialist's members, its validation rows and what its usable members predict there.
+    """A specialist's members, its validation and the choice among those members that are usable.
 
-    points: indices in the schema. truth_px: shape (rows, points, 2). usable: numbers of the members that are
-    finished, whole and predict finite numbers; predictions_px: theirs, shape (usable, rows, points, 2).
-    selection: None where none can be made, which is so while no member is usable.
+    usable: numbers of the members that are finished, whole and predict finite numbers. selection: None where
+    none can be made, which is so while no member is usable.
     """
 
-    name: str
-    points: npt.NDArray[np.intp]
     members: tuple[MemberRecord, ...]
-    split: Split
-    truth_px: npt.NDArray[np.float32]
+    validation: Validation
     usable: tuple[int, ...]
-    predictions_px: npt.NDArray[np.float32]
     selection: SelectionReport | None
+
+    @property
+    def name(self) -> str:
+        """The specialist's name."""
+        return self.validation.specialist
+
+    @property
+    def points(self) -> npt.NDArray[np.intp]:
+        """Its points, as indices in the schema."""
+        return self.validation.points
+
+    @property
+    def truth_px(self) -> npt.NDArray[np.float32]:
+        """The labels of its validation rows, shape (rows, points, 2)."""
+        return self.validation.truth_px
+
+    @cached_property
+    def predictions_px(self) -> npt.NDArray[np.float32]:
+        """What the usable members predict, shape (usable, rows, points, 2)."""
+        return self.validation.predictions_px[self.validation.positions(self.usable)]
 
     @property
     def chosen(self) -> list[int]:
         """Positions of the chosen members among the usable ones, in the order of choice."""
         return [self.usable.index(i) for i in self.selection.chosen] if self.selection else []
 
-    @property
+    @cached_property
     def average_px(self) -> npt.NDArray[np.float64]:
         """The chosen members' average on the validation rows, shape (rows, points, 2)."""
-        return average_predictions(self.predictions_px, self.chosen)
+        return self.validation.average_px(self.selection.chosen if self.selection else ())
 
 
 @dataclass(frozen=True)
@@ -103,10 +110,11 @@ class RunRecord:
         return [specialist for specialist in self.specialists if specialist.selection]
 
 
-def read_run(run: Run, faces: FaceData) -> RunRecord:
+def read_run(run: Run, faces: FaceData, validations: Mapping[str, Validation] | None = None) -> RunRecord:
     """Everything that a report shows of a run and the data that it was trained on.
 
-    Raises UserError where there is no run or it was trained on other data.
+    validations: those of its specialists, where they have been read already, with all members that are
+    finished. Raises UserError where there is no run or it was trained on other data.
     """
     experiment = run.read_experiment()
     provenance = json.loads(run.provenance.read_text(encoding="utf-8"))
@@ -116,60 +124,54 @@ def read_run(run: Run, faces: FaceData) -> RunRecord:
             f"{provenance['data_checksum'][:12]}), received {faces.name} ({faces.checksum[:12]}); name that "
             "data with --data"
         )
-    members = {status.name: status.state for status in run_status(run, experiment)}
+    states = {status.name: status.state for status in run_status(run, experiment)}
+    begun = [name for name in experiment.specialists if run.split(name).exists()]
     remarks: list[str] = []
-    specialists = [
-        _read_specialist(run, experiment, name, faces, members, remarks)
-        for name in experiment.specialists
-        if run.split(name).exists()
-    ]
-    remarks += [f"{name} has not begun" for name in experiment.specialists if not run.split(name).exists()]
+    stored = _stored_selections(run, remarks)
+    specialists = []
+    for name in begun:
+        validation = (validations or {}).get(name) or read_validation(run, experiment, name, faces.training)
+        members = _read_members(run, validation, states)
+        specialists.append(_specialist(validation, members, stored.get(name), remarks))
+    remarks += [f"{name} has not begun" for name in experiment.specialists if name not in begun]
     submitted_px = _read_submission(run, faces, experiment.schema_points)
     return RunRecord(run, experiment, provenance, tuple(specialists), tuple(remarks), submitted_px)
 
 
-def _read_specialist(
-    run: Run,
-    experiment: Experiment,
-    name: str,
-    faces: FaceData,
-    states: dict[str, MemberState],
+def _stored_selections(run: Run, remarks: list[str]) -> dict[str, SelectionReport]:
+    try:
+        return read_selection(run)
+    except UserError as error:
+        remarks.append(str(error))
+        return {}
+
+
+def _specialist(
+    validation: Validation,
+    members: tuple[MemberRecord, ...],
+    stored: SelectionReport | None,
     remarks: list[str],
 ) -> SpecialistRecord:
-    settings, split = experiment.specialists[name], read_split(run, name)
-    truth_px = validation_truth(run, experiment, name, faces.training)
-    finished, _ = finished_members(run, experiment, name)
-    predictions_px = validation_predictions(run, experiment, name, finished, faces.training)
-    predictions_px = predictions_px.reshape(len(finished), *truth_px.shape)
-    finite = np.flatnonzero(np.isfinite(predictions_px).all(axis=(1, 2, 3)))
+    """stored: the selection that the run keeps; it counts unless other members have finished since."""
+    name, finished = validation.specialist, validation.members
+    finite = np.flatnonzero(np.isfinite(validation.predictions_px).all(axis=(1, 2, 3)))
     usable = [finished[position] for position in finite]
-    members = _read_members(run, experiment, name, settings, len(split.training), states)
     remarks += _left_out(name, members, set(finished), set(usable))
     selection = None
     try:
         if usable:
-            selection = _stored_selection(run, name, finished) or selection_report(
-                predictions_px, truth_px, split.validation_groups, experiment.selection, name, finished
-            )
+            current = stored and tuple(member.index for member in stored.members) == finished
+            selection = stored if current else validation.select()
         if selection and (unusable := set(selection.chosen) - set(usable)):
             raise UserError(f"the chosen member {min(unusable):02d} predicts no finite numbers")
     except UserError as error:
         selection = None
         remarks.append(f"{name}: no members are chosen, as {error}")
-    return SpecialistRecord(
-        name,
-        experiment.point_indices(name),
-        members,
-        split,
-        truth_px,
-        tuple(usable),
-        predictions_px[finite],
-        selection,
-    )
+    return SpecialistRecord(members, validation, tuple(usable), selection)
 
 
 def _left_out(
-    specialist: str, members: tuple[MemberRecord, ...], finished: set[int], usable: set[int]
+    specialist: str, members: Sequence[MemberRecord], finished: set[int], usable: set[int]
 ) -> list[str]:
     """Which members take no part in the figures of the ensemble, and why."""
     reasons = {
@@ -194,56 +196,29 @@ def _listed(indices: list[int]) -> str:
 
 
 def _read_members(
-    run: Run,
-    experiment: Experiment,
-    specialist: str,
-    settings: Specialist,
-    images_per_epoch: int,
-    states: dict[str, MemberState],
+    run: Run, validation: Validation, states: Mapping[str, MemberState]
 ) -> tuple[MemberRecord, ...]:
-    members = []
-    for index in range(settings.members):
-        name, state = member_name(specialist, index), states[member_name(specialist, index)]
-        history = _read_history(run, specialist, index, images_per_epoch)
-        errors_px = history["validation_rmse_px"].to_numpy()
+    members, patience = [], validation.experiment.training.patience_epochs
+    for index in range(validation.experiment.specialists[validation.specialist].members):
+        name = member_name(validation.specialist, index)
+        history = _history(run.member(validation.specialist, index), len(validation.split.training))
+        errors_px = history[HistoryColumn.VALIDATION_RMSE_PX].to_numpy()
         epochs_without_gain = len(errors_px) - 1 - int(errors_px.argmin()) if len(errors_px) else 0
-        stopped_early = state == "done" and epochs_without_gain >= experiment.training.patience_epochs
-        members.append(MemberRecord(name, index, state, history, stopped_early))
+        stopped_early = states[name] == "done" and epochs_without_gain >= patience
+        members.append(MemberRecord(name, index, states[name], history, stopped_early))
     return tuple(members)
 
 
-def _read_history(run: Run, specialist: str, index: int, images_per_epoch: int) -> pd.DataFrame:
+def _history(folder: MemberFolder, images_per_epoch: int) -> pd.DataFrame:
     """The history; what an older one lacks follows from the split."""
-    path = run.member(specialist, index).history
-    if not path.is_file():
-        return pd.DataFrame(columns=list(_HISTORY), dtype=float)
-    history = pd.read_csv(path)
-    if "images" not in history:
-        history["images"] = images_per_epoch
-    if "training_seconds" not in history:
-        history["training_seconds"] = history["seconds"]
+    if not folder.history.is_file():
+        return pd.DataFrame(columns=list(HistoryColumn), dtype=float)
+    history = pd.DataFrame(read_history(folder))
+    if HistoryColumn.IMAGES not in history:
+        history[HistoryColumn.IMAGES] = images_per_epoch
+    if HistoryColumn.TRAINING_SECONDS not in history:
+        history[HistoryColumn.TRAINING_SECONDS] = history[HistoryColumn.SECONDS]
     return history
-
-
-def _stored_selection(run: Run, specialist: str, finished: list[int]) -> SelectionReport | None:
-    """The selection that the run keeps, None if there is none or other members have finished since."""
-    reports = json.loads(run.selection.read_text(encoding="utf-8")) if run.selection.is_file() else []
-    for report in reports:
-        if report["specialist"] == specialist:
-            read = _selection(report)
-            return read if [member.index for member in read.members] == finished else None
-    return None
-
-
-def _selection(report: dict[str, Any]) -> SelectionReport:
-    estimates = ("best_single", "average_of_all", "average_of_chosen")
-    return SelectionReport(
-        specialist=report["specialist"],
-        policy=report["policy"],
-        members=tuple(MemberScore(**member) for member in report["members"]),
-        chosen=tuple(report["chosen"]),
-        **{name: Estimate(**report[name]) for name in estimates},
-    )
 
 
 def _read_submission(run: Run, faces: FaceData, schema: Schema) -> npt.NDArray[np.float64] | None:

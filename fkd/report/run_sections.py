@@ -48,7 +48,7 @@ def prediction_section(faces: FaceData, predictions_px: npt.NDArray[np.floating]
     figure = Figure(
         "predictions",
         "Test faces with predicted points",
-        "The first test faces; no labels of theirs were seen.",
+        "The first test faces, out-of-sample: none of them trained a network.",
         partial(
             draw_faces,
             faces.test.images[shown],

@@ -95,8 +95,8 @@ def _cell(value: object) -> str:
 
 
 def _estimate(estimate: Estimate) -> str:
-    honest = "too few groups" if estimate.honest_px is None else f"{estimate.honest_px:.3f}"
-    return f"{honest} ({estimate.in_sample_px:.3f})"
+    worth_px = estimate.cross_validated_px
+    return f"{'too few groups' if worth_px is None else f'{worth_px:.3f}'} ({estimate.in_sample_px:.3f})"
 
 
 def _ago(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """All members of a run, here or elsewhere.
 
-members     train every member, shared with whoever does the same
-worker      members trained in a process of its own
+job         what is to be trained, as it is handed to whatever trains it
+members     train every member of a job, shared with whoever does the same
 splits      a specialist's training and validation rows
 status      where members stand; which are finished
 locks       one process at a time trains a member

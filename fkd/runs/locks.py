@@ -13,7 +13,7 @@ from fkd.experiment.store import MemberFolder
 
 @dataclass(frozen=True)
 class Holder:
-    """Who trains a member."""
+    """The process that trains a member."""
 
     host: str
     pid: int

@@ -2,22 +2,20 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
-
-import keras
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from fkd.core.interrupt import InterruptedTrainingError, StopRequest
-from fkd.data.faces import Faces
-from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import MemberFolder, Run, damaged_files
 from fkd.experiment.training import Training
+from fkd.runs.job import Job
 from fkd.runs.locks import lock_holder, member_lock
 from fkd.runs.remote.remote_store import RemoteStore, RemoteUnreachableError
-from fkd.runs.splits import Split
-from fkd.training.augment import Batch
+from fkd.runs.remote.session import remote_session
 from fkd.training.batches import member_batches
-from fkd.training.member_training import MemberTask, MemberTraining, Steps
+from fkd.training.device import prepare_device
+from fkd.training.member_task import MemberTask
+from fkd.training.member_training import MemberTraining, Steps, train_together
 from fkd.training.network_pool import NetworkPool
 from fkd.training.progress import MemberProgress
 
@@ -25,35 +23,30 @@ from fkd.training.progress import MemberProgress
 _LOOK_AGAIN_S = 5.0
 
 
-def train_members(
-    run: Run,
-    experiment: Experiment,
-    faces: Faces,
-    splits: Mapping[str, Split],
-    progress: MemberProgress,
-    stop: StopRequest,
-    remote: RemoteStore | None = None,
-    tensorboard: bool = False,
-    at_once: int = 1,
-    only: Sequence[tuple[str, int]] = (),
-) -> None:
-    """Train until every member of the experiment is done, here or by another process or machine.
+def train_in_own_process(job: Job, progress: MemberProgress, stop: StopRequest) -> None:
+    """Train as `train_members` does, in a process that has prepared neither device nor remote store yet."""
+    prepare_device(job.experiment.training)
+    with remote_session(job.store_url, job.run.path.parent, job.run, progress.say) as remote:
+        train_members(job, progress, stop, remote)
 
-    faces: all training faces; splits: their rows by specialist. at_once: so many members of a kind are
-    trained in one step; they do not depend on it. only: (specialist, index) of members that are wanted, none
-    for all.
-    Raises InterruptedTrainingError when a stop is asked for, and what MemberTraining raises.
+
+def train_members(
+    job: Job, progress: MemberProgress, stop: StopRequest, remote: RemoteStore | None = None
+) -> None:
+    """Train until every member of the job is done, here or by another process or machine.
+
+    remote: the open remote store, if there is one. Raises InterruptedTrainingError when a stop is asked for,
+    and what MemberTraining raises.
     """
-    members = only or experiment.members
-    splits = {name: split for name, split in splits.items() if name in dict(members)}
-    waiting = _tasks(experiment, faces, splits, members)
+    waiting = _tasks(job)
     pools = {
         kind: NetworkPool(task.experiment, task.specialist, len(task.batches.images))
         for kind, task in {task.kind: task for task in waiting}.items()
     }
 
-    def train_here(task: MemberTask, held_elsewhere: list[MemberTask]) -> Steps:
-        folder = run.member(task.specialist, task.index)
+    def member_steps(task: MemberTask, held_elsewhere: list[MemberTask]) -> Steps:
+        """The member's training, nothing if it is done, or its place among those that others hold."""
+        folder = job.run.member(*task.member)
         with _held(folder, progress, remote) as lost:
             if lost is None:
                 held_elsewhere.append(task)
@@ -67,7 +60,7 @@ def train_members(
                     progress,
                     why_stop=lambda: stop.reason or ("taken over" if lost.is_set() else None),
                     on_saved=remote.push if remote else lambda folder: None,
-                    tensorboard=tensorboard,
+                    tensorboard=job.tensorboard,
                 )
                 try:
                     yield from training.steps()
@@ -78,57 +71,34 @@ def train_members(
 
     while waiting:
         held_elsewhere: list[MemberTask] = []
-        for group in _groups(waiting, at_once):
-            train_together(pools[group[0].kind], [train_here(task, held_elsewhere) for task in group])
+        for group in _groups(waiting, job.members_at_once):
+            train_together(pools[group[0].kind], [member_steps(task, held_elsewhere) for task in group])
         if held_elsewhere == waiting:
-            holders = (f"{task.name} by {_holder(run, task, remote)}" for task in waiting)
+            holders = (f"{task.name} by {_holder(job.run, task, remote)}" for task in waiting)
             progress.say_once(f"Waiting for members that others train: {', '.join(holders)}")
             _pause(stop)
         waiting = held_elsewhere
 
 
-def train_together(pool: NetworkPool, members: Iterable[Steps]) -> None:
-    """Train members of one kind to their ends; a step trains all that are not there yet.
-
-    Raises what they raise; InterruptedTrainingError only after all have saved.
-    """
-    wanted: dict[Steps, tuple[keras.Model, Batch]] = {}
-    interruption = None
-    with ExitStack() as closed_at_the_end:
-        for member in members:
-            closed_at_the_end.enter_context(closing(member))
-            with suppress(StopIteration):
-                wanted[member] = next(member)
-        while wanted:
-            results = pool.train(*zip(*wanted.values(), strict=True))
-            for member, metrics in zip(list(wanted), results, strict=True):
-                try:
-                    wanted[member] = member.send(metrics)
-                except StopIteration:
-                    del wanted[member]
-                except InterruptedTrainingError as error:  # the others hear of it within a batch
-                    interruption = error
-                    del wanted[member]
-    if interruption:
-        raise interruption
-
-
-def _tasks(
-    experiment: Experiment,
-    faces: Faces,
-    splits: Mapping[str, Split],
-    members: Sequence[tuple[str, int]],
-) -> list[MemberTask]:
+def _tasks(job: Job) -> list[MemberTask]:
+    """The wanted members with their batches and validation rows, in order; a specialist's are made once."""
+    experiment, faces = job.experiment, job.faces
+    splits = {name: split for name, split in job.splits.items() if name in dict(job.members)}
     batches = {name: member_batches(experiment, name, s.training_faces(faces)) for name, s in splits.items()}
     validation = {name: faces.take(split.validation) for name, split in splits.items()}
     return [
-        MemberTask(experiment.of_member(index), name, index, batches[name][index], validation[name])
-        for name, index in members
+        MemberTask(
+            experiment.of_member(member.index),
+            member,
+            batches[member.specialist][member.index],
+            validation[member.specialist],
+        )
+        for member in job.members
     ]
 
 
 def _groups(tasks: Sequence[MemberTask], size: int) -> Iterator[list[MemberTask]]:
-    """Tasks of one kind, so many at a time, in their order; fewer where no more are left."""
+    """Tasks of one kind, up to `size` at a time, in their order."""
     gathered: dict[tuple[str, Training], list[MemberTask]] = {}
     for task in tasks:
         group = gathered.setdefault(task.kind, [])
@@ -172,7 +142,7 @@ def _is_done(folder: MemberFolder, progress: MemberProgress) -> bool:
 
 
 def _holder(run: Run, task: MemberTask, remote: RemoteStore | None) -> str:
-    folder = run.member(task.specialist, task.index)
+    folder = run.member(*task.member)
     if here := lock_holder(folder):
         return str(here)
     return remote.holder(folder) if remote else "a process that ends just now"

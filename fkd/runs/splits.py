@@ -1,4 +1,4 @@
-"""A specialist's rows and its finished members' predictions, as the run keeps them."""
+"""A specialist's training and validation rows, as the run keeps them."""
 
 import json
 from dataclasses import dataclass, field
@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from fkd.core.errors import UserError
+from fkd.core.errors import UserError, one_line
 from fkd.core.files import atomic_write_json
+from fkd.core.keypoints import is_labelled
 from fkd.data.faces import FaceData, Faces
 from fkd.data.split import group_faces, split_rows
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
+
+_DISTILLED = "taught_px"  # the key of `Split.distilled_px` in split.json, as older runs have it
 
 
 @dataclass(frozen=True)
@@ -20,22 +23,22 @@ class Split:
 
     validation_groups: one number per validation row; rows of one group show one person or photo.
     dropped_labels: (row, point of the schema) of labels that train nobody, shape (labels, 2).
-    taught_px: what trains in place of the labels, shape (training rows, points of the schema, 2) in pixels;
-    None where the labels do.
+    distilled_px: what trains in place of the labels, shape (training rows, points of the schema, 2) in
+    pixels; None where the labels do.
     """
 
     training: npt.NDArray[np.int64]
     validation: npt.NDArray[np.int64]
     validation_groups: npt.NDArray[np.int64]
     dropped_labels: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), np.int64))
-    taught_px: npt.NDArray[np.float32] | None = None
+    distilled_px: npt.NDArray[np.float32] | None = None
 
     def training_faces(self, faces: Faces) -> Faces:
-        """The training rows of all faces, without the labels that are dropped, or with those taught."""
+        """The training rows of all faces, without dropped labels, or with distilled ones."""
         keypoints = faces.keypoints.copy()
         keypoints[tuple(self.dropped_labels.T)] = np.nan
-        if self.taught_px is not None:
-            keypoints[self.training] = self.taught_px
+        if self.distilled_px is not None:
+            keypoints[self.training] = self.distilled_px
         return Faces(faces.images, keypoints, faces.ids).take(self.training)
 
 
@@ -74,28 +77,28 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
 def read_split(run: Run, specialist: str) -> Split:
     """The saved split of a specialist."""
     record = json.loads(run.split(specialist).read_text())
-    taught_px = record.pop("taught_px", None)
+    distilled_px = record.pop(_DISTILLED, None)
     split = {name: np.array(ids, np.int64) for name, ids in record.items()}
     if "dropped_labels" in split:
         split["dropped_labels"] = split["dropped_labels"].reshape(-1, 2)
-    return Split(**split, taught_px=None if taught_px is None else np.array(taught_px, np.float32))
+    return Split(**split, distilled_px=None if distilled_px is None else np.array(distilled_px, np.float32))
 
 
-def save_taught_labels(run: Run, specialist: str, labels_px: npt.NDArray[np.floating]) -> None:
+def save_distilled_labels(run: Run, specialist: str, labels_px: npt.NDArray[np.floating]) -> None:
     """Keep with a specialist's split what is to train it in place of the labels.
 
     labels_px: of all training faces, shape (faces, points of the schema, 2); kept to a hundredth of a pixel.
     """
     record = json.loads(run.split(specialist).read_text())
-    taught_px = labels_px[record["training"]].astype(np.float64).round(2)
-    atomic_write_json(run.split(specialist), record | {"taught_px": taught_px.tolist()})
+    distilled_px = labels_px[record["training"]].astype(np.float64).round(2)
+    atomic_write_json(run.split(specialist), record | {_DISTILLED: distilled_px.tolist()})
 
 
 def _labelled_rows(experiment: Experiment, specialist: str, data: FaceData) -> npt.NDArray[np.int64]:
     """Rows that have all points of the subset, any of them, or all of the schema: as the experiment asks."""
     schema, settings = experiment.schema_points, experiment.specialists[specialist]
     points = slice(None) if settings.rows == "complete" else schema.indices(settings.keypoints)
-    labelled = ~np.isnan(data.training.keypoints[:, points]).any(axis=2)
+    labelled = is_labelled(data.training.keypoints[:, points])
     wanted = np.any if settings.rows == "any" else np.all
     return np.flatnonzero(wanted(labelled, axis=1))
 
@@ -113,7 +116,7 @@ def _read_dropped_labels(experiment: Experiment, rows: int) -> npt.NDArray[np.in
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"dropped_labels: {path}: expected a CSV with the columns row and keypoint, such as a run's "
-            f"far_labels.csv, received another or none ({' '.join(str(error).split())}); mend the path or "
+            f"far_labels.csv, received another or none ({one_line(error)}); mend the path or "
             "the file"
         ) from error
     known = names.isin(points) & places.isin(range(rows))

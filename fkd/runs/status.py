@@ -1,13 +1,12 @@
 """Where the members of a run stand, read from the store alone."""
 
-import csv
 import json
 import time
 from dataclasses import dataclass
 from typing import Literal
 
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.store import MemberFolder, Run, damaged_files, member_name
+from fkd.experiment.store import HistoryColumn, MemberFolder, Run, damaged_files, member_name, read_history
 from fkd.runs.locks import lock_holder
 
 MemberState = Literal["done", "training", "interrupted", "waiting"]
@@ -45,12 +44,11 @@ def _member_status(name: str, folder: MemberFolder) -> MemberStatus:
     training = done is None and lock_holder(folder) is not None
     try:
         saved_s_ago = time.time() - folder.history.stat().st_mtime
-        with folder.history.open(newline="") as file:
-            records = list(csv.DictReader(file))
+        records = read_history(folder)
     except FileNotFoundError:
         begun: MemberState = "interrupted" if folder.state.exists() else "waiting"
         return MemberStatus(name, "training" if training else begun)
-    errors_px = [float(record["validation_rmse_px"]) for record in records]
+    errors_px = [record[HistoryColumn.VALIDATION_RMSE_PX] for record in records]
     best_rmse_px = min(errors_px)
     return MemberStatus(
         name,
@@ -58,7 +56,7 @@ def _member_status(name: str, folder: MemberFolder) -> MemberStatus:
         epochs=len(records),
         best_rmse_px=best_rmse_px,
         best_epoch=errors_px.index(best_rmse_px) + 1,
-        training_s=sum(float(record["seconds"]) for record in records),
+        training_s=sum(record[HistoryColumn.SECONDS] for record in records),
         saving_s=done["saving_seconds"] if done else 0.0,
         saved_s_ago=saved_s_ago,
     )

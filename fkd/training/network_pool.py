@@ -12,7 +12,7 @@ from fkd.experiment.experiment import Experiment
 from fkd.training.augment import Batch
 from fkd.training.device import precision_here, visible_gpus
 from fkd.training.networks.build import build_model
-from fkd.training.networks.losses import build_loss, build_metric
+from fkd.training.networks.codecs import codec_of
 from fkd.training.networks.optimizers import build_optimizer
 
 Metrics = dict[str, float]
@@ -32,7 +32,7 @@ class NetworkPool:
         self._free: list[keras.Model] = []
         self._optimizer_at_start: list[npt.NDArray[Any]] = []
         self._steps: dict[tuple[int, ...], Step] = {}  # by the networks that a step trains
-        self._squared_error = build_metric(experiment.network)
+        self._codec = codec_of(experiment.network)
         # Predictions are always made in float32, as they are when the training is long over.
         self._evaluated = build_model(experiment.network, self._points, (0,))
 
@@ -55,7 +55,7 @@ class NetworkPool:
             return [model.train_on_batch(*batch, return_dict=True) for model, batch in pairs]
         key = tuple(id(model) for model in models)
         if key not in self._steps:
-            self._steps[key] = _tensorflow_step(models, self._squared_error, 2 * self._points)
+            self._steps[key] = _tensorflow_step(models, self._codec.squared_error, 2 * self._points)
         results = self._steps[key](*batches)
         return [{name: float(value) for name, value in metrics.items()} for metrics in results]
 
@@ -74,8 +74,8 @@ class NetworkPool:
         model = build_model(network, self._points, (0,), precision_here(training.precision))
         model.compile(
             build_optimizer(training, self._images_per_epoch, self._batch_size),
-            loss=build_loss(training, network),
-            metrics=[self._squared_error],
+            loss=self._codec.loss(training),
+            metrics=[self._codec.squared_error],
             # XLA halves the speed of small convolutions on the CPU and pays on a GPU.
             jit_compile="auto" if visible_gpus() else False,
         )

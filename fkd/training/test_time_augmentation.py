@@ -31,15 +31,15 @@ def view_matrices(count: int) -> list[Matrix]:
     return matrices
 
 
-def seen(images: npt.NDArray[np.uint8], matrix: Matrix) -> npt.NDArray[np.uint8]:
-    """Faces in a view, shape (n, height, width); beyond the border its pixels go on, as in training."""
+def warp_faces(images: npt.NDArray[np.uint8], matrix: Matrix) -> npt.NDArray[np.uint8]:
+    """The faces as a view shows them, shape (n, height, width); borders are repeated, as in training."""
     size = images.shape[2], images.shape[1]
     return np.stack(
         [cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REPLICATE) for image in images]
     )
 
 
-def back(pixels: npt.NDArray[np.floating], matrix: Matrix) -> npt.NDArray[np.float32]:
-    """Points of a view as those of the faces, shape (n, points, 2)."""
+def unwarp_points(pixels: npt.NDArray[np.floating], matrix: Matrix) -> npt.NDArray[np.float32]:
+    """Points in a view, in pixels, as points of the faces themselves, shape (n, points, 2)."""
     inverse = cv2.invertAffineTransform(matrix)
     return (pixels @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32)

@@ -9,6 +9,9 @@ from fkd.core.keypoints import (
     KAGGLE15,
     SCHEMAS,
     Schema,
+    average_augmented,
+    is_labelled,
+    is_outside_frame,
     listed_schema,
     mirror_pixels,
     to_pixels,
@@ -121,3 +124,22 @@ def test_mirrored_points_take_their_twins_place():
     left_right_nose = np.array([[[70, 40], [30, 41], [50, 60]]], np.float32)
     mirrored = mirror_pixels(left_right_nose, np.array([1, 0, 2]))
     assert mirrored.tolist() == [[[65, 41], [25, 40], [45, 60]]]
+
+
+def test_a_point_is_labelled_by_both_coordinates():
+    points_px = np.array([[[1, 2], [np.nan, 3], [4, np.nan], [np.nan, np.nan]]])
+    assert is_labelled(points_px).tolist() == [[True, False, False, False]]
+
+
+def test_frame_ends_half_a_pixel_beyond_the_last_centres():
+    points_px = np.array([[[-0.5, 95.5], [-0.6, 5], [5, 95.6], [np.nan, np.nan], [np.nan, 200]]])
+    assert is_outside_frame(points_px).tolist() == [[False, True, True, False, False]]
+
+
+def test_the_average_is_over_views_and_mirror():
+    # Two views, as they are and mirrored, of one image with one point; before them a member.
+    pixels = np.array([[10, 20], [30, 60]], np.float32)[None, :, :, None, None, None] * np.ones(
+        (2, 2, 2, 1, 1, 2)
+    )
+    assert average_augmented(pixels).tolist() == [[[[30, 30]]]] * 2
+    assert average_augmented(pixels[0]).tolist() == [[[30, 30]]]

@@ -48,7 +48,7 @@ def assert_same(one: FaceData, other: FaceData) -> None:
 
 
 def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    for reader in ("kaggle_csv._read_images", "importers._read_photo"):
+    for reader in ("kaggle_csv._read_images", "labelled_photos._read_photo"):
         monkeypatch.delattr(f"fkd.data.{reader}")
 
 

@@ -13,7 +13,7 @@ from repository import SHARED_DATA
 from fkd.core.errors import UserError
 from fkd.core.keypoints import IMAGE_SIZE_PX, KAGGLE15
 from fkd.data.crops import CASCADE, WHOLE_IMAGE, crop_faces, face_crops, find_faces, from_crops
-from fkd.data.synthetic.data_set import draw_faces
+from fkd.data.synthetic.data_set import draw_synthetic_faces
 
 REAL_FACES = SHARED_DATA / "wild15"
 BLANK = np.full((IMAGE_SIZE_PX, IMAGE_SIZE_PX), 128, np.uint8)
@@ -27,7 +27,7 @@ BOXES = st.integers(20, IMAGE_SIZE_PX).flatmap(
 @pytest.fixture(scope="module")
 def drawn() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Twelve faces and their points; the cascade finds the first eight and others."""
-    return draw_faces(0, range(12), range(12), [False] * 12)
+    return draw_synthetic_faces(0, range(12), range(12), [False] * 12)
 
 
 def centroid(image: npt.NDArray[np.uint8]) -> list[float]:

@@ -12,7 +12,7 @@ from fkd.data.summary import summarise
 
 
 def take_labels_away(tables: dict[str, Table]) -> None:
-    """Face 1 has the four points only, face 2 has no nose tip and two coordinates outside the frame."""
+    """Face 1 has the four points only, face 2 no nose tip and a point that is beside and below the frame."""
     header, _, second, third = tables["training"]
     four = ("left_eye_center", "right_eye_center", "nose_tip", "mouth_center_bottom_lip")
     for place, column in enumerate(header[:-1]):
@@ -36,7 +36,7 @@ def test_summary_counts_faces_labels_and_values_asked_for(tmp_path: Path) -> Non
     assert "mouth_left_corner 2" in lines
     assert "left_eye_center 3" in lines
     assert lines[-5:] == [
-        "2 coordinates lie outside the frame (they are kept)",
+        "points labelled outside the frame (they are kept): 1",
         "38 values to submit: 1 images ask for 8, 1 images ask for 30",
         "hidden labels: at hand",
         "groups of one person or photo: 2",
@@ -52,7 +52,7 @@ def test_photos_without_a_test_set_in_words(tmp_path: Path) -> None:
     assert summarise(read_asf_files("imm", "abc", files, print, IMM73)) == [
         "imm: 3 training faces, 0 test images",
         "  3 training faces have all 73 points of 'all'",
-        "  0 coordinates lie outside the frame (they are kept)",
+        "  points labelled outside the frame (they are kept): 0",
         "  groups of one person or photo: 2",
         "  SHA-256 of the files: abc",
     ]

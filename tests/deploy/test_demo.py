@@ -20,7 +20,7 @@ from whole_photos import photo_with_faces
 from fkd.core.errors import UserError
 from fkd.core.files import atomic_write_json, sha256
 from fkd.core.keypoints import KAGGLE15, to_unit
-from fkd.data.synthetic.data_set import draw_faces
+from fkd.data.synthetic.data_set import draw_synthetic_faces
 from fkd.deploy.demo import MAX_FILE_BYTES, answer_photo, build_page
 from fkd.ensemble.predict import find_run, load_ensemble
 from fkd.experiment.files import load_experiment
@@ -41,7 +41,7 @@ NEAR_PX = SIDE_PX / 20
 
 def true_points() -> np.ndarray:
     """The drawn face's points in its own 96 x 96 pixels, shape (15, 2)."""
-    return draw_faces(0, [0], [0], [False])[1][0]
+    return draw_synthetic_faces(0, [0], [0], [False])[1][0]
 
 
 def write_run(store: Path, name: str) -> Run:

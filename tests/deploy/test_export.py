@@ -60,7 +60,7 @@ def _faces(test: int = 3) -> FaceData:
 
 
 def _report(specialist: str, *chosen: int) -> SelectionReport:
-    worth = Estimate(in_sample_px=2.0, honest_px=2.125)
+    worth = Estimate(in_sample_px=2.0, cross_validated_px=2.125)
     members = tuple(MemberScore(index, 3.0, chosen.count(index)) for index in set(chosen))
     return SelectionReport(specialist, "greedy", members, chosen, worth, worth, worth)
 
@@ -157,7 +157,7 @@ def test_the_cards_lines_work_without_fkd(tmp_path: Path, run: Run, experiment: 
 def test_other_networks_need_keras_alone(
     tmp_path: Path, run: Run, experiment: Experiment, network: Network, prediction: dict[str, Any]
 ):
-    if isinstance(network, ResNet):
+    if network.kind == "resnet":
         pytest.importorskip("keras_hub", reason="the extra `resnet` is not installed")
     experiment = experiment.model_copy(update={"network": network, "prediction": Prediction(**prediction)})
     _save_member(run, experiment, "four", 0)
@@ -228,6 +228,7 @@ def test_an_empty_folder_is_filled(tmp_path: Path, run: Run, experiment: Experim
 def test_a_missing_package_is_named(
     tmp_path: Path, run: Run, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("fkd.deploy.export.find_spec", lambda name: None if name == "tf2onnx" else name)
+    others = {"tf2onnx": None}
+    monkeypatch.setattr("fkd.deploy.model_formats.find_spec", lambda name: others.get(name, name))
     with pytest.raises(UserError, match="tf2onnx cannot be found; run `make onnx`"):
         export_ensemble(run, experiment, [_report("four", 0)], _faces(), tmp_path / "out", ["onnx"])

@@ -10,7 +10,7 @@ from written_members import select, write_member
 from fkd.core.errors import UserError
 from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.ensemble.distillation import find_teacher, taught_splits
+from fkd.ensemble.distillation import distilled_splits, find_distilled_run
 from fkd.ensemble.predict import predict_ensemble
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
@@ -50,7 +50,7 @@ def open_pupil(tiny_experiment: Path, *settings: str) -> tuple[Run, Experiment]:
 
 def test_training_faces_have_the_teachers_labels(teacher: Run, tiny_experiment: Path, data: FaceData):
     pupil, said = open_pupil(tiny_experiment), list[str]()
-    split = taught_splits(*pupil, data, said.append)["four"]
+    split = distilled_splits(*pupil, data, said.append)["four"]
     assert said == [f"{teacher.path}: predicting the labels of 20 training faces"]
     predicted = predict_ensemble(
         teacher, teacher.read_experiment(), {"four": [0, 1], "eleven": [0]}, data.training.images
@@ -63,24 +63,24 @@ def test_training_faces_have_the_teachers_labels(teacher: Run, tiny_experiment: 
 
 def test_a_run_keeps_what_it_was_taught(teacher: Run, tiny_experiment: Path, data: FaceData):
     pupil = open_pupil(tiny_experiment)
-    before = taught_splits(*pupil, data, print)["four"].taught_px
+    before = distilled_splits(*pupil, data, print)["four"].distilled_px
     teacher.selection.unlink()
-    again = taught_splits(*pupil, data, pytest.fail)["four"].taught_px
+    again = distilled_splits(*pupil, data, pytest.fail)["four"].distilled_px
     np.testing.assert_array_equal(again, before)
-    np.testing.assert_array_equal(read_split(pupil[0], "four").taught_px, before)
+    np.testing.assert_array_equal(read_split(pupil[0], "four").distilled_px, before)
 
 
 def test_without_a_teacher_the_labels_train(tiny_experiment: Path, data: FaceData):
     run, experiment = open_pupil(tiny_experiment, "teacher=null")
-    assert find_teacher(run, experiment, data) is None
-    assert taught_splits(run, experiment, data, pytest.fail)["four"].taught_px is None
+    assert find_distilled_run(run, experiment, data) is None
+    assert distilled_splits(run, experiment, data, pytest.fail)["four"].distilled_px is None
 
 
 @pytest.mark.usefixtures("teacher")
 def test_a_teacher_that_knows_the_validation_faces_is_refused(tiny_experiment: Path, data: FaceData):
     pupil = open_pupil(tiny_experiment, "seed=4")
     with pytest.raises(UserError, match=r"^teacher: expected four's validation faces to be new to [^\n]*$"):
-        taught_splits(*pupil, data, pytest.fail)
+        distilled_splits(*pupil, data, pytest.fail)
 
 
 def test_a_teacher_that_cannot_be_is_one_line(teacher: Run, tiny_experiment: Path, data: FaceData):
@@ -88,7 +88,7 @@ def test_a_teacher_that_cannot_be_is_one_line(teacher: Run, tiny_experiment: Pat
 
     def refused(experiment: Experiment, words: str) -> None:
         with pytest.raises(UserError, match=rf"^teacher: expected {words}[^\n]*$"):
-            find_teacher(run, experiment, data)
+            find_distilled_run(run, experiment, data)
 
     refused(experiment.model_copy(update={"keypoint_schema": ("nose",)}), "the same keypoint_schema")
     teacher.provenance.write_text(teacher.provenance.read_text().replace("cc", "dd"))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fkd.core.keypoints import KAGGLE15
-from fkd.ensemble.label_offsets import asked_points, labelled_points, offsets_px, with_offsets
+from fkd.ensemble.label_offsets import asked_counts, label_counts, offsets_px, with_offsets
 
 FACES = 40
 
@@ -14,14 +14,14 @@ def test_labelled_points_are_counted() -> None:
     keypoints = np.zeros((3, 2, 2))
     keypoints[1, 0] = np.nan
     keypoints[2, 1, 1] = np.nan
-    assert labelled_points(keypoints).tolist() == [2, 1, 1]
+    assert label_counts(keypoints).tolist() == [2, 1, 1]
 
 
 def test_asked_points_are_counted() -> None:
     all_of_it = [(7, name) for name in KAGGLE15.columns]
     part = [(3, name) for name in KAGGLE15.columns[:9]] * 2  # four points and an x, asked twice
     lookup = pd.DataFrame(all_of_it + part, columns=["ImageId", "FeatureName"])
-    assert asked_points(lookup, np.array([3, 7, 9]), KAGGLE15).tolist() == [4, 15, 0]
+    assert asked_counts(lookup, np.array([3, 7, 9]), KAGGLE15).tolist() == [4, 15, 0]
 
 
 def test_offsets_are_means_of_faces_with_as_many_labels_drawn_towards_none() -> None:
@@ -30,7 +30,7 @@ def test_offsets_are_means_of_faces_with_as_many_labels_drawn_towards_none() -> 
     truth[~complete, 1] = np.nan
     predictions[complete, 0, 0] = -4  # 10 faces off by 4, as if 10 more were not: 2
     predictions[~complete, 0, 1] = 4  # 30 faces off by -4, as if 10 more were not: -3
-    offsets = offsets_px(predictions, truth, labelled_points(truth), np.array([1, 2, 7]))
+    offsets = offsets_px(predictions, truth, label_counts(truth), np.array([1, 2, 7]))
     assert offsets.tolist() == [[[0, -3], [0, 0]], [[2, 0], [0, 0]], [[0, 0], [0, 0]]]
 
 

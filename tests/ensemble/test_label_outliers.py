@@ -1,4 +1,4 @@
-"""Far labels, by distances that can be checked by hand."""
+"""Label outliers, by distances that can be checked by hand."""
 
 from pathlib import Path
 
@@ -8,8 +8,9 @@ import pandas as pd
 from fkd.core.files import atomic_write_json
 from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.ensemble.label_outliers import far_labels, list_far_labels
+from fkd.ensemble.label_outliers import label_outliers, list_label_outliers
 from fkd.ensemble.selection import Estimate, MemberScore, SelectionReport
+from fkd.ensemble.validation import read_validation
 from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run
 
@@ -23,7 +24,7 @@ def test_labels_further_than_five_medians_are_listed_the_furthest_first() -> Non
     predictions_px[:, 1, 1] = 2
     predictions_px[5, 1, 1] = 11
     truth_px[:, 2] = np.nan  # labelled nowhere
-    table = far_labels(predictions_px, truth_px)
+    table = label_outliers(predictions_px, truth_px)
     assert table.to_dict("list") == {
         "row": [7, 5],
         "point": [0, 1],
@@ -46,8 +47,9 @@ def test_the_list_names_rows_of_the_data_and_keypoints(tmp_path: Path, tiny_expe
     np.save(folder.validation, predictions_px)
     worth = Estimate(1.0, None)
     report = SelectionReport("four", "all", (MemberScore(0, 1.0, 1),), (0,), worth, worth, worth)
-    assert list_far_labels(run, experiment, data, [report]) == 1
-    assert run.far_labels.read_text() == (
+    validation = read_validation(run, experiment, "four", faces, members=[0])
+    assert list_label_outliers(run, {"four": validation}, data, [report]) == 1
+    assert run.label_outliers.read_text() == (
         "row,keypoint,distance_px,medians,x_px,y_px,predicted_x_px,predicted_y_px\n"
         "7,nose_tip,20.00,14.14,40.00,40.00,40.00,60.00\n"
     )

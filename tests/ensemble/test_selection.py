@@ -17,8 +17,8 @@ from fkd.ensemble.selection import (
     Estimate,
     MemberScore,
     average_predictions,
+    cross_validated_rmse_px,
     fitted_by_halves,
-    honest_rmse_px,
     join_specialists,
     select_members,
     selection_report,
@@ -146,15 +146,15 @@ def test_greedy_is_never_worse_in_sample_than_the_best_member(errors_px: Array) 
     assert rmse_px(average_predictions(predictions, chosen), truth(5)) <= best_px
 
 
-def test_honest_rmse_scores_on_the_other_half() -> None:
+def test_cross_validated_rmse_scores_on_the_other_half() -> None:
     # Row 0 chooses member 0, which is off by 4 in row 1; row 1 chooses member 1, off by 2 in row 0.
     predictions = members([1, 4], [2, 3])
 
     def best(some: Array, labels: Array) -> list[int]:
         return select_members(some, labels, Selection(policy="best"), "four", [0, 1])
 
-    assert honest_rmse_px(predictions, truth(2), np.array([8, 9]), best) == sqrt((16 + 4) / 2)
-    assert honest_rmse_px(predictions, truth(2), np.array([8, 8]), best) is None
+    assert cross_validated_rmse_px(predictions, truth(2), np.array([8, 9]), best) == sqrt((16 + 4) / 2)
+    assert cross_validated_rmse_px(predictions, truth(2), np.array([8, 8]), best) is None
 
 
 def test_halves_are_whole_groups_of_nearly_equal_rows_pooled_by_rows() -> None:
@@ -166,7 +166,9 @@ def test_halves_are_whole_groups_of_nearly_equal_rows_pooled_by_rows() -> None:
         seen.append((some[0] - labels)[:, 0, 0].tolist())
         return [0]
 
-    assert honest_rmse_px(members([0, 1, 2, 3, 4, 5], rows=6), truth(6), groups, first) == sqrt(55 / 6)
+    assert cross_validated_rmse_px(members([0, 1, 2, 3, 4, 5], rows=6), truth(6), groups, first) == sqrt(
+        55 / 6
+    )
     assert seen == [[0, 2, 4], [1, 3, 5]]
 
 
@@ -187,10 +189,10 @@ def test_report_shows_every_member_and_three_estimates() -> None:
         (report.average_of_chosen, sqrt((17**2 + 14**2) / 9 / 2)),
     ):
         assert estimate.in_sample_px == pytest.approx(expected_px)
-        assert estimate.honest_px == pytest.approx(expected_px)
+        assert estimate.cross_validated_px == pytest.approx(expected_px)
 
 
-def test_report_of_one_group_has_no_honest_estimate() -> None:
+def test_report_of_one_group_has_no_cross_validated_estimate() -> None:
     report = selection_report(
         THREE, truth(2), np.array([8, 8]), Selection(policy="greedy"), "four", [0, 1, 4]
     )

@@ -12,18 +12,18 @@ from fkd.data.faces import Faces
 from fkd.ensemble.predict import predict_ensemble
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import EXPERIMENTS_FOLDER, load_experiment
-from fkd.experiment.network import ConvolutionalNetwork
 from fkd.experiment.prediction import Prediction
+from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import Run
-from fkd.runs.members import train_together
 from fkd.runs.progress import Progress
 from fkd.runs.status import run_status
 from fkd.training.batches import member_batches
-from fkd.training.member_training import MemberTask, MemberTraining
+from fkd.training.member_task import MemberTask
+from fkd.training.member_training import MemberTraining, train_together
 from fkd.training.network_pool import NetworkPool
 from fkd.training.networks.build import build_model
 
-NOT_EXPERIMENTS = ("comparison", "ablation", "spot/skypilot", "spot/ray-cluster")
+NOT_EXPERIMENTS = ("comparisons/comparison", "comparisons/ablation", "spot/skypilot", "spot/ray-cluster")
 NAMES = sorted(
     name
     for file in (REPOSITORY / EXPERIMENTS_FOLDER).rglob("*.yaml")
@@ -42,14 +42,15 @@ def _in_the_repository(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_published_systems_are_here():
+    names = {load_experiment(name).name for name in SYSTEMS}
     assert {
         *("ensemble", "ensemble-basic", "ensemble-sgd", "ensemble-adagrad", "ensemble-3x3"),
         *("scaled-sigmoid", "scaled-sigmoid-bn", "resnet50", "resnet18", "baseline-net"),
-        *("nose-tip/three", "nose-tip/four", "nose-tip/three-5x5"),
-        *("kernel-size/3x3", "kernel-size/5x5", "kernel-size/7x7", "kernel-size/9x9"),
+        *("nose-tip-three", "nose-tip-four", "nose-tip-three-5x5"),
+        *("kernel-size-3x3", "kernel-size-5x5", "kernel-size-7x7", "kernel-size-9x9"),
         *("resnet18-68", "resnet18-68-plain", "resnet34-68", "resnet34-68-plain"),
         *("heatmap-15", "heatmap-68"),
-    } <= set(NAMES)
+    } <= names
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -97,9 +98,11 @@ def test_a_file_trains_one_epoch_and_predicts(tmp_path: Path, name: str):
         folder = run.member(specialist, 0)
         folder.path.mkdir(parents=True)
         batches = member_batches(experiment, specialist, training)[0]
-        task = MemberTask(experiment, specialist, 0, batches, validation)
+        task = MemberTask(experiment, MemberId(specialist, 0), batches, validation)
         pool = NetworkPool(experiment, specialist, images_per_epoch=4)
-        member = MemberTraining(task, folder, pool, progress, lambda: None, on_saved=lambda folder: None)
+        member = MemberTraining(
+            task, folder, pool, progress, why_stop=lambda: None, on_saved=lambda folder: None
+        )
         train_together(pool, [member.steps()])
     experiment = experiment.model_copy(update={"prediction": Prediction()})
     predictions = predict_ensemble(
@@ -147,11 +150,11 @@ BY_HAND = {
     + BN * sum(NORMALISED)
     + _dense(3 * 3 * 512, *SIGMOID_HEAD),
     "baseline-net": _convolutions(3, 64, 64, 128, 128, 256) + _dense(3 * 3 * 256, 1024, 512, 30),
-    "nose-tip/three": _convolutions(3, 12, 24, 32) + _dense(12 * 12 * 32, 128, 2),
-    "nose-tip/four": _convolutions(3, 12, 24, 32, 32) + _dense(6 * 6 * 32, 128, 2),
-    "nose-tip/three-5x5": _convolutions(5, 12, 24, 32) + _dense(12 * 12 * 32, 128, 2),
+    "nose-tip-three": _convolutions(3, 12, 24, 32) + _dense(12 * 12 * 32, 128, 2),
+    "nose-tip-four": _convolutions(3, 12, 24, 32, 32) + _dense(6 * 6 * 32, 128, 2),
+    "nose-tip-three-5x5": _convolutions(5, 12, 24, 32) + _dense(12 * 12 * 32, 128, 2),
     **{
-        f"kernel-size/{kernel}x{kernel}": _convolutions(kernel, *FIVE) + _dense(3 * 3 * 256, 256, 2 * 73)
+        f"kernel-size-{kernel}x{kernel}": _convolutions(kernel, *FIVE) + _dense(3 * 3 * 256, 256, 2 * 73)
         for kernel in (3, 5, 7, 9)
     },
 }
@@ -169,11 +172,11 @@ def test_the_published_member_has_208470_weights():
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_parameters_of_plain_networks_are_as_counted_by_hand(name: str):
     experiment = load_experiment(name)
-    if not isinstance(experiment.network, ConvolutionalNetwork):
+    if experiment.network.kind != "cnn":
         pytest.skip("not a plain network; its own tests count some of its layers")
     first = next(iter(experiment.specialists.values()))
     points = len(experiment.schema_points.indices(first.keypoints))
-    assert build_model(experiment.network, points, (0,)).count_params() == BY_HAND[name]
+    assert build_model(experiment.network, points, (0,)).count_params() == BY_HAND[experiment.name]
 
 
 def test_the_flattened_maps_are_those_published():

@@ -1,12 +1,23 @@
 """Running fkd as a person would, and reading what a run left behind."""
 
+import multiprocessing
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import IO
 
 import h5py
 import numpy as np
 import pandas as pd
+
+# Its processes begin with everything imported: starting TensorFlow takes longer than most commands.
+_PREPARED = multiprocessing.get_context("forkserver")
+_PREPARED.set_forkserver_preload(["prepared"])
+# Read when a framework is loaded, so a call with one of its own starts from nothing.
+_READ_AT_THE_START = ("KERAS_BACKEND", "CUDA_VISIBLE_DEVICES", "XLA_FLAGS")
+_BACKEND = {name: os.environ.get(name) for name in _READ_AT_THE_START}
 
 
 def command(*arguments: object) -> list[str]:
@@ -16,10 +27,38 @@ def command(*arguments: object) -> list[str]:
 
 def fkd(*arguments: object, status: int = 0, folder: Path | None = None) -> str:
     """Run fkd in a folder and check its exit status; returns what it printed, or its complaint."""
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False, cwd=folder)
-    assert done.returncode == status, done.stderr + done.stdout
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.stdout if status == 0 else done.stderr
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as complaint:
+        received = _run(command(*arguments), folder or Path.cwd(), output, complaint)
+        output.seek(0)
+        complaint.seek(0)
+        printed, complained = output.read(), complaint.read()
+    assert received == status, complained + printed
+    assert "Traceback" not in complained, complained
+    return printed if status == 0 else complained
+
+
+def _run(call: list[str], folder: Path, output: IO[str], complaint: IO[str]) -> int:
+    """The exit status of a call in a process of its own."""
+    if {name: os.environ.get(name) for name in _READ_AT_THE_START} != _BACKEND:
+        return subprocess.run(call, check=False, cwd=folder, stdout=output, stderr=complaint).returncode
+    streams = [multiprocessing.reduction.DupFd(stream.fileno()) for stream in (output, complaint)]
+    process = _PREPARED.Process(target=_be_fkd, args=(call[2:], folder, dict(os.environ), streams))
+    process.start()
+    process.join()
+    return process.exitcode or 0
+
+
+def _be_fkd(arguments: list[str], folder: Path, environment: dict[str, str], streams: list) -> None:
+    """The whole life of a prepared process."""
+    from fkd.cli import main
+
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, stream in enumerate(streams, start=1):
+        os.dup2(stream.detach(), number)
+    sys.argv = arguments
+    main()
 
 
 def read_results(run: Path) -> dict[str, np.ndarray]:

@@ -1,6 +1,8 @@
 """Members that are finished without a training, and a choice among them."""
 
 from fkd.core.files import atomic_write_json, sha256
+from fkd.ensemble.selection import Estimate, MemberScore, SelectionReport
+from fkd.ensemble.selection_file import write_selection
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import MemberFolder, Run
 from fkd.training.networks.build import build_model
@@ -20,5 +22,19 @@ def write_member(run: Run, experiment: Experiment, specialist: str, index: int) 
 
 def select(run: Run, **chosen: list[int]) -> None:
     """Choose members as `fkd select` writes it."""
-    reports = [{"specialist": specialist, "chosen": members} for specialist, members in chosen.items()]
-    atomic_write_json(run.selection, reports)
+    worth = Estimate(1.0, None)
+    write_selection(
+        run,
+        [
+            SelectionReport(
+                specialist,
+                "greedy",
+                tuple(MemberScore(index, 1.0, members.count(index)) for index in sorted(set(members))),
+                tuple(members),
+                worth,
+                worth,
+                worth,
+            )
+            for specialist, members in chosen.items()
+        ],
+    )

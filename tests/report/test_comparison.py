@@ -194,7 +194,7 @@ def test_the_comparisons_of_the_repository_name_experiments_that_load(
     name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ):
     monkeypatch.chdir(request.config.rootpath)
-    comparison = load_comparison(Path(f"experiments/{name}.yaml"))
+    comparison = load_comparison(Path(f"experiments/comparisons/{name}.yaml"))
     for table in comparison.tables:
         schemas = {
             load_experiment(row.experiment, (*comparison.budget, *row.settings)).keypoint_schema
@@ -233,26 +233,26 @@ def test_from_nothing_to_a_table(tiny_experiment: Path, faces_folder: Path):
     file = Path("comparison.yaml")
     file.write_text(COMPARISON.format(data=faces_folder, experiment=tiny_experiment))
     marks = [f"<!-- {end}: written by fkd compare --file comparison.yaml -->" for end in ("begin", "end")]
-    Path("README.md").write_text("\n".join(["before", *marks, "after", ""]))
+    Path("comparison.md").write_text("\n".join(["before", *marks, "after", ""]))
     assert "| another | not run |" in fkd("compare", "--file", file)
     assert "add --train" in fkd("compare", "--file", file, tiny_experiment, status=1)
     trained = fkd("compare", "--file", file, "--train", tiny_experiment)
     assert "tiny-faces: training 3 of 3 members" in trained
     assert "other-faces: training 3 of 3 members" in trained
     assert "training" not in fkd("compare", "--file", file).partition("###")[0]
-    text = Path("README.md").read_text()
+    text = Path("comparison.md").read_text()
     assert text.startswith(f"before\n{marks[0]}\n")
     assert text.endswith(f"{marks[1]}\nafter\n")
     assert len(re.findall(r"^\| (all averaged|inside the face|another) \| \d", text, re.M)) == 3
     assert "not run" not in text
-    results = pd.read_csv("results/comparison.csv")
+    results = pd.read_csv("comparison.csv")
     assert (results["validation RMSE px"] > 0).all()
     assert (results["command"] == f"fkd compare --train --file comparison.yaml {tiny_experiment}").all()
     assert results["images seen by each"].tolist() == [16, 16, 16]
     Path("models_store").rename("elsewhere")
     printed = fkd("compare", "--file", file)
     assert "Faces: former figures kept, as these runs are not finished here: all averaged, " in printed
-    assert Path("README.md").read_text() == text
-    pd.testing.assert_frame_equal(pd.read_csv("results/comparison.csv"), results)
+    assert Path("comparison.md").read_text() == text
+    pd.testing.assert_frame_equal(pd.read_csv("comparison.csv"), results)
     file.write_text(file.read_text().replace("=16", "=32"))
     assert "| another | not run |" in fkd("compare", "--file", file), "of another budget"

@@ -14,8 +14,8 @@ COLUMNS = ["system", "networks", "epochs", "px", "published", "checksum"]
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A comparison file beside a README.md with marks."""
-    (tmp_path / "README.md").write_text("".join(MARKS))
+    """A comparison file beside a page with marks."""
+    (tmp_path / "c.md").write_text("".join(MARKS))
     return tmp_path / "c.yaml"
 
 
@@ -30,10 +30,10 @@ def test_a_row_that_is_not_run_keeps_the_figures_of_the_same_settings(file: Path
     write_tables(file, {"t": table(("a", 6, "", "1"), ("b", 7, "", "2"))}, said.append)
     write_tables(file, {"t": table(("a", None, "x", "1"), ("b", None, "", "3"))}, said.append)
     assert said[1] == "t: former figures kept, as these runs are not finished here: a"
-    written = (file.parent / "README.md").read_text()
+    written = (file.parent / "c.md").read_text()
     for text in (said[2], written):
         assert "| a | 6 | 6 | 2 | x |\n| b | not run | not run | not run |  |\n" in text
-    lines = pd.read_csv(file.parent / "results/c.csv", dtype={"checksum": str})
+    lines = pd.read_csv(file.parent / "c.csv", dtype={"checksum": str})
     assert lines["networks"].isna().tolist() == [False, True]
     assert lines["checksum"].tolist() == ["1", "3"]
 
@@ -48,16 +48,36 @@ def test_a_new_run_takes_the_place_of_former_figures(file: Path):
 def test_tables_are_kept_apart(file: Path):
     said: list[str] = []
     write_tables(file, {"t": table(("a", 6, "", "1")), "u": table(("a", 9, "", "1"))}, said.append)
-    before = (file.parent / "results/c.csv").read_bytes()
+    before = (file.parent / "c.csv").read_bytes()
     empty = table(("a", None, "", "1"))
     write_tables(file, {"t": empty, "u": empty}, said.append)
-    assert (file.parent / "results/c.csv").read_bytes() == before
+    assert (file.parent / "c.csv").read_bytes() == before
 
 
-def test_a_readme_without_marks_loses_nothing(file: Path):
+def test_a_page_without_marks_loses_nothing(file: Path):
     write_tables(file, {"t": table(("a", 6, "", "1"))}, print)
-    before = (file.parent / "results/c.csv").read_bytes()
-    (file.parent / "README.md").write_text("no marks\n")
+    before = (file.parent / "c.csv").read_bytes()
+    (file.parent / "c.md").write_text("no marks\n")
     with pytest.raises(UserError, match="expected the lines"):
         write_tables(file, {"t": table(("a", 9, "", "1"))}, print)
-    assert (file.parent / "results/c.csv").read_bytes() == before
+    assert (file.parent / "c.csv").read_bytes() == before
+
+
+def test_a_page_shows_seven_columns_at_most_and_the_csv_all(file: Path):
+    columns = [
+        "system",
+        "networks",
+        "parameters",
+        "images/s",
+        "epochs",
+        "px",
+        "of a member",
+        "minutes",
+        "remark",
+    ]
+    row = ("a", 3, 100, 20, "8", 1.5, 1.75, 2.5, "kept", "1")
+    write_tables(file, {"t": pd.DataFrame([row], columns=[*columns, "checksum"])}, print)
+    text = file.with_suffix(".md").read_text()
+    assert "| system | parameters | images/s | px | of a member | minutes | remark |\n" in text
+    assert f"### t\n\n    fkd compare --train --file {file}\n" in text
+    assert pd.read_csv(file.with_suffix(".csv")).columns.tolist() == ["table", *columns, "checksum"]

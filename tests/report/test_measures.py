@@ -11,13 +11,11 @@ from fkd.report.measures import (
     binned_errors,
     continued_greedily,
     coordinate_rmse_px,
-    disagreement_px,
     ensemble_rmse_px,
     error_correlations,
     error_products,
     face_rmse_px,
     part_of_face,
-    point_errors_px,
 )
 
 # Two rows of one point; the second row's y has no label. Errors: (3, 4) and (0,).
@@ -85,10 +83,6 @@ def test_rmse_by_coordinate():
     np.testing.assert_allclose(coordinate_rmse_px(AVERAGE, TRUTH), [[np.sqrt(4.5), 4]])
 
 
-def test_distance_from_the_label():
-    np.testing.assert_allclose(point_errors_px(AVERAGE, TRUTH), [[5], [np.nan]])
-
-
 def test_rmse_by_face():
     np.testing.assert_allclose(face_rmse_px(AVERAGE, TRUTH), [np.sqrt(12.5), 0])
 
@@ -97,11 +91,6 @@ def test_a_face_or_coordinate_without_labels_has_no_error():
     unlabelled = np.full((1, 1, 2), np.nan)
     assert np.isnan(face_rmse_px(unlabelled, unlabelled)).all()
     assert np.isnan(coordinate_rmse_px(unlabelled, unlabelled)).all()
-
-
-def test_disagreement_takes_x_and_y_together():
-    # x: 0 and 6, deviation 3; y: 0 and 8, deviation 4
-    np.testing.assert_allclose(disagreement_px(np.array([[[[0.0, 0.0]]], [[[6.0, 8.0]]]])), [[5]])
 
 
 def test_bins_are_equally_full():

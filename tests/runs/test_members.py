@@ -15,13 +15,15 @@ from fkd.data.faces import Faces
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
 from fkd.experiment.store import MemberFolder, Run, is_done
+from fkd.runs.job import Job
 from fkd.runs.locks import member_lock
-from fkd.runs.members import train_members, train_together
+from fkd.runs.members import train_members
 from fkd.runs.progress import Progress
 from fkd.runs.remote.remote_store import RemoteUnreachableError
 from fkd.runs.splits import Split
 from fkd.runs.status import run_status
-from fkd.training.member_training import MemberTask, Steps
+from fkd.training.member_task import MemberTask
+from fkd.training.member_training import Steps
 from fkd.training.network_pool import NetworkPool
 
 NOBODY = Faces(np.zeros((0, 96, 96), np.uint8), np.zeros((0, 15, 2), np.float32), np.zeros(0, np.int64))
@@ -95,16 +97,14 @@ class Setting:
     ) -> None:
         members = run_status(self.run, self.experiment)
         progress = Progress(members, {"four": 1, "eleven": 1}, 3, self.console)
-        train_members(
-            self.run,
-            self.experiment,
-            NOBODY,
-            SPLITS,
-            progress,
-            stop or StopRequest(),
-            remote,
-            at_once=at_once,
+        job = Job(
+            run=self.run,
+            experiment=self.experiment,
+            faces=NOBODY,
+            splits=SPLITS,
+            members_at_once=at_once,
         )
+        train_members(job, progress, stop or StopRequest(), remote)
 
     def said(self) -> str:
         return self.console.export_text()
@@ -144,28 +144,6 @@ def test_members_that_are_trained_alike_but_for_their_batches_share_networks(
     setting.train()
     first, second, third, fourth = FakeTraining.pools
     assert first is second is fourth is not third
-
-
-def test_a_step_trains_all_that_are_not_at_their_end_and_an_interruption_waits_for_all():
-    trained, saved = [], []
-
-    class Pool:
-        def train(self, models: tuple[str, ...], batches: tuple[int, ...]) -> list[str]:
-            trained.append("".join(models))
-            return [f"{model}{batch}" for model, batch in zip(models, batches, strict=True)]
-
-    def member(name: str, steps: int, interrupted: bool = False):
-        for batch in range(steps):
-            assert (yield name, batch) == f"{name}{batch}"
-        saved.append(name)
-        if interrupted:
-            raise InterruptedTrainingError(name)
-
-    train_together(Pool(), [member("a", 1), member("b", 0), member("c", 3)])
-    assert trained == ["ac", "c", "c"]
-    with pytest.raises(InterruptedTrainingError, match=r"^a$"):
-        train_together(Pool(), [member("a", 1, interrupted=True), member("b", 2)])
-    assert saved == ["b", "a", "c", "a", "b"]
 
 
 def test_a_damaged_member_is_said_and_trained_again(setting: Setting):

@@ -10,10 +10,8 @@ from fkd.core.errors import UserError
 from fkd.core.files import sha256
 from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.ensemble.validation import submission_offsets_px, validation_predictions
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
-from fkd.experiment.prediction import Prediction
 from fkd.experiment.store import MemberFolder, Run
 from fkd.runs.splits import make_splits, read_split
 from fkd.runs.status import finished_members
@@ -108,66 +106,6 @@ def test_too_few_faces_name_the_specialist(tmp_path: Path, experiment: Experimen
     data.training.keypoints[1:] = np.nan
     with pytest.raises(UserError, match=r"^four: validation split: expected rows from at least 2 groups"):
         make_splits(Run(tmp_path), experiment, data)
-
-
-def test_validation_predictions_with_and_without_the_mirror(
-    tmp_path: Path, experiment: Experiment, data: FaceData
-):
-    run, mirrored = Run(tmp_path), experiment.model_copy(update={"prediction": Prediction(mirrored=True)})
-    for index in (0, 1):
-        folder = run.member("four", index)
-        folder.path.mkdir(parents=True)
-        np.save(folder.validation, np.full((1, 4, 2), 10 + index, np.float32))
-        np.save(folder.mirrored_validation, np.full((1, 4, 2), 20 + index, np.float32))
-    assert validation_predictions(run, experiment, "four", [0, 1], data.training)[:, 0, 0, 0].tolist() == [
-        10,
-        11,
-    ]
-    assert validation_predictions(run, mirrored, "four", [1], data.training)[:, 0, 0, 0].tolist() == [16]
-    run.member("four", 1).mirrored_validation.unlink()
-    with pytest.raises(UserError, match=r"four/01/mirrored_validation.npy, found none, as this member was"):
-        validation_predictions(run, mirrored, "four", [0, 1], data.training)
-
-
-def test_validation_predictions_in_several_views(tmp_path: Path, experiment: Experiment, data: FaceData):
-    def predict(**prediction: object) -> float:
-        asked = experiment.model_copy(update={"prediction": Prediction(**prediction)})
-        return float(validation_predictions(run, asked, "four", [0], data.training)[0, 0, 0, 0])
-
-    run = Run(tmp_path)
-    folder = run.member("four", 0)
-    folder.path.mkdir(parents=True)
-    np.save(folder.validation, np.full((1, 4, 2), 10, np.float32))
-    np.save(folder.mirrored_validation, np.full((1, 4, 2), 20, np.float32))
-    further = np.array([[16, 24], [40, 60]], np.float32)  # two more views, as they are and mirrored
-    np.save(folder.views_validation, further[:, :, None, None, None] * np.ones((1, 4, 2)))
-    assert predict(views=2) == (10 + 16) / 2
-    assert predict(views=3) == (10 + 16 + 40) / 3
-    assert predict(views=2, mirrored=True) == (10 + 20 + 16 + 24) / 4
-    with pytest.raises(UserError, match=r"prediction.views: expected at most the 3 that members have"):
-        predict(views=4)
-    folder.views_validation.unlink()
-    with pytest.raises(UserError, match=r"prediction.views: expected .*views_validation.npy, found none"):
-        predict(views=2)
-
-
-def test_label_offsets_of_validation_and_submission(tmp_path: Path, experiment: Experiment, data: FaceData):
-    run = Run(tmp_path)
-    experiment = experiment.model_copy(update={"prediction": Prediction(label_offsets=True)})
-    folder = run.member("four", 0)
-    folder.path.mkdir(parents=True)
-    rows = list(range(8))  # all complete, labelled at (40, 40), of four persons
-    split = {"training": [8], "validation": rows, "validation_groups": [row // 2 for row in rows]}
-    run.split("four").write_text(json.dumps(split))
-    np.save(folder.validation, np.full((8, 4, 2), 33, np.float32))
-    # Four faces a half are off by 7, as if 10 more were not: 2. All eight: 7 * 8 / 18.
-    corrected = validation_predictions(run, experiment, "four", [0], data.training)
-    np.testing.assert_allclose(corrected, 35)
-    data.lookup[["ImageId", "FeatureName"]] = [(image, name) for image in (0, 1) for name in KAGGLE15.columns]
-    offsets_px = submission_offsets_px(run, experiment, {"four": [0, 0]}, data)
-    np.testing.assert_allclose(offsets_px[:2, KAGGLE15.indices("four")], 7 * 8 / 18)
-    np.testing.assert_allclose(offsets_px[2:, KAGGLE15.indices("four")], 0)  # nobody has no labels
-    assert np.isnan(offsets_px[:, KAGGLE15.indices("eleven")]).all()
 
 
 def test_unfinished_and_damaged_members_are_left_out_and_said(tmp_path: Path, experiment: Experiment):

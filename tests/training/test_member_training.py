@@ -2,11 +2,13 @@ import csv
 import json
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+import fkd.training.member_files
 import fkd.training.member_training
 from fkd.core.errors import UserError
 from fkd.core.interrupt import InterruptedTrainingError
@@ -15,16 +17,18 @@ from fkd.core.metrics import rmse_px
 from fkd.data.faces import Faces
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
+from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import MemberFolder, Run, damaged_files
 from fkd.experiment.training import Training
-from fkd.runs.members import train_together
 from fkd.runs.progress import Progress
 from fkd.runs.status import run_status
 from fkd.training.batches import member_batches
-from fkd.training.member_training import MemberTask, MemberTraining, Steps
+from fkd.training.member_task import MemberTask
+from fkd.training.member_training import MemberTraining, Steps, is_finished, train_together
 from fkd.training.network_pool import NetworkPool
 from fkd.training.state import TrainingState
 
+LOOP, FILES = fkd.training.member_training, fkd.training.member_files
 TIMES = {"seconds": "", "training_seconds": ""}
 
 
@@ -66,10 +70,12 @@ def _member(
     epochs = dict.fromkeys(experiment.specialists, experiment.training.max_epochs)
     progress = Progress(members, images, epochs, Console(quiet=True))
     batches = member_batches(experiment, "four", _faces(20, seed=0))[index]
-    task = MemberTask(experiment, "four", index, batches, validation or _faces(7, seed=1))
+    task = MemberTask(experiment, MemberId("four", index), batches, validation or _faces(7, seed=1))
     folder = run.member("four", index)
     folder.path.mkdir(parents=True, exist_ok=True)
-    training = MemberTraining(task, folder, pool, progress, lambda: why_stop, on_saved=lambda folder: None)
+    training = MemberTraining(
+        task, folder, pool, progress, why_stop=lambda: why_stop, on_saved=lambda folder: None
+    )
     return folder, training.steps()
 
 
@@ -115,9 +121,9 @@ class _KilledError(Exception):
     pass
 
 
-def _kill_in(monkeypatch: pytest.MonkeyPatch, function: str, call: int) -> None:
-    """The call-th call of a function of member_training fails instead, as if the process had died there."""
-    original, calls = getattr(fkd.training.member_training, function), []
+def _kill_in(monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: str, call: int) -> None:
+    """The call-th call of a function fails in a module instead, as if the process had died there."""
+    original, calls = getattr(module, function), []
 
     def dying(*args, **keywords):
         calls.append(function)
@@ -125,20 +131,20 @@ def _kill_in(monkeypatch: pytest.MonkeyPatch, function: str, call: int) -> None:
             raise _KilledError
         return original(*args, **keywords)
 
-    monkeypatch.setattr(fkd.training.member_training, function, dying)
+    monkeypatch.setattr(module, function, dying)
 
 
 # 20 images in batches of 8 are three batches an epoch; with checkpoint_seconds=0 every batch is saved.
 @pytest.mark.parametrize(
-    ("checkpoint_seconds", "function", "call"),
+    ("checkpoint_seconds", "module", "function", "call"),
     [
-        (30, "validate", 3),  # nothing was saved: all is trained again
-        (0, "validate", 1),  # after the first epoch's batches, before its validation
-        (0, "save_state", 2),  # in the middle of an epoch
-        (0, "save_state", 8),  # after the second epoch's end
-        (0, "_write_history", 12),  # after the last state, before its history
-        (0, "atomic_path", 1),  # before the best weights
-        (0, "atomic_write_json", 1),  # everything but done.json is there
+        (30, LOOP, "validate", 3),  # nothing was saved: all is trained again
+        (0, LOOP, "validate", 1),  # after the first epoch's batches, before its validation
+        (0, LOOP, "save_state", 2),  # in the middle of an epoch
+        (0, LOOP, "save_state", 8),  # after the second epoch's end
+        (0, LOOP, "write_history", 12),  # after the last state, before its history
+        (0, FILES, "atomic_path", 1),  # before the best weights
+        (0, FILES, "atomic_write_json", 1),  # everything but done.json is there
     ],
 )
 def test_resumed_is_bit_identical_to_undisturbed(
@@ -146,13 +152,14 @@ def test_resumed_is_bit_identical_to_undisturbed(
     tiny_experiment: Path,
     monkeypatch: pytest.MonkeyPatch,
     checkpoint_seconds: float,
+    module: ModuleType,
     function: str,
     call: int,
 ):
     experiment = _load(tiny_experiment, f"training.checkpoint_seconds={checkpoint_seconds}")
     undisturbed = _train(tmp_path / "a", experiment)
     with monkeypatch.context() as patch:
-        _kill_in(patch, function, call)
+        _kill_in(patch, module, function, call)
         with pytest.raises(_KilledError):
             _train(tmp_path / "b", experiment)
     _same_training(undisturbed, _train(tmp_path / "b", experiment))
@@ -174,9 +181,9 @@ def test_states_are_saved_checkpoint_seconds_apart(
     now_s = iter(range(10**6))
     monkeypatch.setattr("fkd.training.member_training.time.monotonic", lambda: float(next(now_s)))
     saves: list[int] = []
-    save = fkd.training.member_training.save_state
+    save = LOOP.save_state
     monkeypatch.setattr(
-        fkd.training.member_training,
+        LOOP,
         "save_state",
         lambda folder, model, state: (saves.append(next(now_s)), save(folder, model, state)),
     )
@@ -219,6 +226,28 @@ def test_members_trained_at_once_are_those_trained_alone(tmp_path: Path, tiny_ex
             assert float(record["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-3)
 
 
+def test_a_step_trains_all_that_are_not_at_their_end_and_an_interruption_waits_for_all():
+    trained, saved = [], []
+
+    class Pool:
+        def train(self, models: tuple[str, ...], batches: tuple[int, ...]) -> list[str]:
+            trained.append("".join(models))
+            return [f"{model}{batch}" for model, batch in zip(models, batches, strict=True)]
+
+    def member(name: str, steps: int, interrupted: bool = False):
+        for batch in range(steps):
+            assert (yield name, batch) == f"{name}{batch}"
+        saved.append(name)
+        if interrupted:
+            raise InterruptedTrainingError(name)
+
+    train_together(Pool(), [member("a", 1), member("b", 0), member("c", 3)])
+    assert trained == ["ac", "c", "c"]
+    with pytest.raises(InterruptedTrainingError, match=r"^a$"):
+        train_together(Pool(), [member("a", 1, interrupted=True), member("b", 2)])
+    assert saved == ["b", "a", "c", "a", "b"]
+
+
 def test_members_differ(tmp_path: Path, tiny_experiment: Path):
     experiment = _load(tiny_experiment)
     first, second = (np.load(_train(tmp_path, experiment, index).validation) for index in (0, 1))
@@ -229,7 +258,7 @@ def test_patience_counts_epochs_without_a_better_one():
     training = Training(max_epochs=100, patience_epochs=5)
     for epoch, best_epoch, expected in ((14, 10, False), (15, 10, True), (100, 99, True)):
         state = TrainingState(epoch=epoch, best_epoch=best_epoch)
-        assert fkd.training.member_training._finished(state, training, images_per_epoch=20) == expected
+        assert is_finished(state, training, images_per_epoch=20) == expected
 
 
 @pytest.mark.parametrize(
@@ -294,7 +323,7 @@ def test_early_stop_keeps_the_best_weights_not_the_last(
 ):
     # The second epoch is made to look worse than the first, whose predictions are then the member's.
     scores_px = iter([2.0, 3.0])
-    monkeypatch.setattr(fkd.training.member_training, "rmse_px", lambda predictions, truth: next(scores_px))
+    monkeypatch.setattr(LOOP, "rmse_px", lambda predictions, truth: next(scores_px))
     folder = _train(tmp_path / "a", _load(tiny_experiment, "training.patience_epochs=1"))
     assert len(_history(folder)) == 2
     monkeypatch.undo()

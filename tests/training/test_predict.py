@@ -11,6 +11,7 @@ from fkd.experiment.files import load_experiment
 from fkd.experiment.prediction import Prediction
 from fkd.experiment.store import Run
 from fkd.training.networks.build import build_model
+from fkd.training.networks.codecs import codec_of
 from fkd.training.predict import predict_pixels, predict_view
 from fkd.training.test_time_augmentation import view_matrices
 
@@ -92,8 +93,7 @@ def test_what_is_read_with_the_mirror_is_mirrored_with_the_picture(experiment: E
 def test_views_are_averaged_where_the_faces_are(experiment: Experiment):
     model = build_model(experiment.network, 4, (1,))
     in_three = experiment.model_copy(update={"prediction": Prediction(views=3)})
-    by_view = [
-        predict_view(model, experiment.network, None, IMAGES, matrix)[0] for matrix in view_matrices(3)
-    ]
+    codec = codec_of(experiment.network)
+    by_view = [predict_view(model, codec, None, IMAGES, matrix)[0] for matrix in view_matrices(3)]
     np.testing.assert_allclose(_predict(model, in_three), np.mean(by_view, axis=0), atol=1e-4)
     np.testing.assert_allclose(by_view[0], _predict(model, experiment), atol=1e-4)

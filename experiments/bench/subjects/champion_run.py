@@ -13,7 +13,7 @@ import pandas as pd
 from fkd.core.errors import UserError
 from fkd.data.faces import Faces
 from fkd.data.source import load_data
-from fkd.ensemble.label_offsets import labelled_points
+from fkd.ensemble.label_offsets import label_counts
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import DEFAULT_STORE, Run
 from fkd.runs.splits import read_split
@@ -27,7 +27,7 @@ Lines = Callable[[Run, Experiment, str, Faces], list[dict[str, object]]]
 def completely_labelled(run: Run, specialist: str, faces: Faces) -> npt.NDArray[np.bool_]:
     """Which validation rows of a specialist have every label."""
     keypoints_px = faces.keypoints[read_split(run, specialist).validation]
-    return labelled_points(keypoints_px) == keypoints_px.shape[1]
+    return label_counts(keypoints_px) == keypoints_px.shape[1]
 
 
 def table_of_champion(file: Path, data_folder: Path, lines: Lines) -> pd.DataFrame:

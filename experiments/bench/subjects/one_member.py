@@ -10,12 +10,14 @@ from fkd.data.faces import Faces
 from fkd.data.source import load_data
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
+from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import Run
 from fkd.runs.progress import Progress
 from fkd.runs.splits import make_splits
 from fkd.runs.status import MemberStatus
 from fkd.training.batches import member_batches
-from fkd.training.member_training import MemberTask, MemberTraining
+from fkd.training.member_task import MemberTask
+from fkd.training.member_training import MemberTraining
 from fkd.training.network_pool import NetworkPool
 
 SPECIALIST = "four"
@@ -36,7 +38,7 @@ class Published:
     def task(self, index: int) -> MemberTask:
         """What the member of this number learns from."""
         batches = member_batches(self.experiment, SPECIALIST, self.training)[index]
-        return MemberTask(self.experiment, SPECIALIST, index, batches, self.validation)
+        return MemberTask(self.experiment, MemberId(SPECIALIST, index), batches, self.validation)
 
     def start(self, index: int, pool: NetworkPool, store: Path) -> MemberTraining:
         """A member's training in an empty store, which says nothing."""
@@ -45,7 +47,9 @@ class Published:
         progress = Progress([MemberStatus(task.name, "waiting")], images, epochs, Console(quiet=True))
         folder = Run(store).member(SPECIALIST, index)
         folder.path.mkdir(parents=True)
-        return MemberTraining(task, folder, pool, progress, lambda: None, lambda folder: None)
+        return MemberTraining(
+            task, folder, pool, progress, why_stop=lambda: None, on_saved=lambda folder: None
+        )
 
 
 def published(

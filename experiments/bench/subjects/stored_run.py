@@ -8,7 +8,7 @@ import pandas as pd
 
 from fkd.core.files import sha256
 from fkd.data.faces import FaceData
-from fkd.ensemble.validation import validation_truth
+from fkd.ensemble.validation import read_validation
 from fkd.experiment.files import load_experiment
 from fkd.experiment.store import MemberFolder, Run, open_run
 from fkd.runs.provenance import provenance
@@ -27,7 +27,7 @@ def write_run(store: Path, faces: FaceData, members: int = 100) -> Run:
     make_splits(run, experiment, faces)
     rng = np.random.default_rng(0)
     for specialist, settings in experiment.specialists.items():
-        truth_px = validation_truth(run, experiment, specialist, faces.training)
+        truth_px = read_validation(run, experiment, specialist, faces.training).truth_px
         weights = store / f"{specialist}.weights.h5"
         build_model(experiment.network, truth_px.shape[1], (0,)).save_weights(weights)
         for index in range(settings.members):

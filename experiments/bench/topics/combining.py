@@ -1,5 +1,6 @@
 """Ways to combine the members of the champion: what each is worth on faces that did not fit it."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +15,10 @@ from experiments.bench.subjects.champion_run import completely_labelled, table_o
 from fkd.core.metrics import rmse_px
 from fkd.data.faces import Faces
 from fkd.ensemble.selection import Combine, Fit, average_predictions, fitted_by_halves, select_members
-from fkd.ensemble.validation import validation_predictions, validation_truth
+from fkd.ensemble.validation import Validation, read_validation
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.prediction import Selection
 from fkd.experiment.store import Run
-from fkd.runs.splits import read_split
-from fkd.runs.status import finished_members
 
 TABLE = RESULTS / "combining.csv"
 TRIMMED_SHARE = 0.2  # of the members at either end
@@ -34,33 +33,29 @@ def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _lines(run: Run, experiment: Experiment, specialist: str, training: Faces) -> list[dict[str, object]]:
-    truth_px = validation_truth(run, experiment, specialist, training)
+    validation = read_validation(run, experiment, specialist, training)
+    truth_px = validation.truth_px
     complete = completely_labelled(run, specialist, training)
     parts = {"all faces": np.ones_like(complete), "all points labelled": complete, "fewer": ~complete}
     return [
         {"way": way, **{name: round(rmse_px(combined_px[of], truth_px[of]), 3) for name, of in parts.items()}}
-        for way, combined_px in _combined(run, experiment, specialist, training, truth_px).items()
+        for way, combined_px in _combined(validation).items()
     ]
 
 
-def _combined(
-    run: Run, experiment: Experiment, specialist: str, training: Faces, truth_px: Pixels
-) -> dict[str, Pixels]:
+def _combined(validation: Validation) -> dict[str, Pixels]:
     """What every way makes of a specialist's validation faces, shape (rows, points, 2) each."""
-    members, split = finished_members(run, experiment, specialist)[0], read_split(run, specialist)
-    plain = experiment.prediction.model_copy(update={"label_offsets": False})
-    without_offsets = experiment.model_copy(update={"prediction": plain})
-    raw_px = validation_predictions(run, without_offsets, specialist, members, training)
-    predictions_px = validation_predictions(run, experiment, specialist, members, training)
-    combined = {"mean, without label offsets": raw_px.mean(axis=0)}
-    for index, member_px in zip(members, predictions_px, strict=True):
+    predictions_px = validation.predictions_px
+    combined = {"mean, without label offsets": validation.augmented_px.mean(axis=0)}
+    for index, member_px in zip(validation.members, predictions_px, strict=True):
         combined[f"member {index:02d} alone"] = member_px
-    for way, fit in _ways(experiment, specialist, members).items():
-        combined[way] = fitted_by_halves(predictions_px, truth_px, split.validation_groups, fit)
+    groups = validation.split.validation_groups
+    for way, fit in _ways(validation.specialist, validation.members).items():
+        combined[way] = fitted_by_halves(predictions_px, validation.truth_px, groups, fit)
     return combined
 
 
-def _ways(experiment: Experiment, specialist: str, members: list[int]) -> dict[str, Fit]:
+def _ways(specialist: str, members: Sequence[int]) -> dict[str, Fit]:
     def select(selection: Selection, predictions_px: Pixels, truth_px: Pixels) -> Combine:
         chosen = select_members(predictions_px, truth_px, selection, specialist, members)
         return lambda others_px: average_predictions(others_px, chosen)

@@ -10,11 +10,10 @@ from experiments.bench.conditions import RESULTS
 from experiments.bench.subjects.champion_run import EXPERIMENT, completely_labelled, table_of_champion
 from fkd.core.metrics import rmse_px
 from fkd.data.faces import Faces
-from fkd.ensemble.validation import validation_predictions, validation_truth
+from fkd.ensemble.validation import read_validation
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
 from fkd.runs.splits import read_split
-from fkd.runs.status import finished_members
 
 PARTS, POINTS = RESULTS / "limits-parts.csv", RESULTS / "limits-points.csv"
 AGAINST = RESULTS / "limits-against.csv"
@@ -118,16 +117,14 @@ def _scores(errors_px: dict[str, Pixels]) -> dict[str, float]:
 
 
 def _average(run: Run, experiment: Experiment, specialist: str, faces: Faces) -> Pixels:
-    members = finished_members(run, experiment, specialist)[0]
-    return validation_predictions(run, experiment, specialist, members, faces).mean(axis=0)
+    return read_validation(run, experiment, specialist, faces).predictions_px.mean(axis=0)
 
 
 def _validation(
     run: Run, experiment: Experiment, specialist: str, faces: Faces
 ) -> tuple[Pixels, Pixels, npt.NDArray[np.int64], dict[str, npt.NDArray[np.bool_]]]:
     """Members' predictions of the validation rows, these rows' truth and groups, and rows by kind."""
-    split, members = read_split(run, specialist), finished_members(run, experiment, specialist)[0]
-    truth_px = validation_truth(run, experiment, specialist, faces)
+    validation = read_validation(run, experiment, specialist, faces)
     complete = completely_labelled(run, specialist, faces)
-    predictions_px = validation_predictions(run, experiment, specialist, members, faces)
-    return predictions_px, truth_px, split.validation_groups, {"all points": complete, "fewer": ~complete}
+    kinds = {"all points": complete, "fewer": ~complete}
+    return validation.predictions_px, validation.truth_px, validation.split.validation_groups, kinds

@@ -18,7 +18,7 @@ from experiments.bench.rows import Row
 from fkd.core.errors import UserError
 from fkd.core.metrics import rmse_px
 from fkd.data.source import load_data
-from fkd.ensemble.validation import validation_predictions, validation_truth
+from fkd.ensemble.validation import read_validation
 from fkd.experiment.files import load_experiment
 from fkd.experiment.store import DEFAULT_STORE, Run, runs_in
 from fkd.runs.status import finished_members
@@ -99,8 +99,8 @@ def _members(data_folder: Path) -> pd.DataFrame:
         if len(members := _finished(run)) < 2:
             continue
         experiment = run.read_experiment()
-        truth_px = validation_truth(run, experiment, SPECIALIST, training)
-        predictions_px = validation_predictions(run, experiment, SPECIALIST, members, training)
+        validation = read_validation(run, experiment, SPECIALIST, training, members)
+        truth_px, predictions_px = validation.truth_px, validation.predictions_px
         alone_px = [rmse_px(prediction, truth_px) for prediction in predictions_px]
         rows.append(
             {

@@ -191,6 +191,7 @@ def _train(data_folder: Path) -> tuple[int, float]:
     from fkd.data.source import load_data
     from fkd.experiment.files import load_experiment
     from fkd.experiment.store import Run
+    from fkd.runs.job import Job
     from fkd.runs.members import train_members
     from fkd.runs.progress import Progress
     from fkd.runs.splits import make_splits
@@ -205,7 +206,13 @@ def _train(data_folder: Path) -> tuple[int, float]:
         splits = make_splits(run, experiment, data)
         images = {name: len(split.training) for name, split in splits.items()}
         progress = Progress(run_status(run, experiment), images, {"four": EPOCHS}, Console(quiet=True))
-        train_members(run, experiment, data.training, splits, progress, StopRequest())
+        job = Job(
+            run=run,
+            experiment=experiment,
+            faces=data.training,
+            splits=splits,
+        )
+        train_members(job, progress, StopRequest())
     return -(-images["four"] // experiment.specialists["four"].batch_size), checkpoint_s
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from experiments.bench.rows import Row, seconds
 from experiments.bench.subjects.one_member import Published, published
-from fkd.runs.members import train_together
+from fkd.training.member_training import train_together
 from fkd.training.network_pool import NetworkPool
 
 REPEATS = 5

@@ -33,7 +33,7 @@ IDENTITY_KEY, SCENE_KEY, PLAN_KEY = range(3)
 
 # One face of the set: whose it is, the number of the picture, whether source B took it.
 PLAN = np.dtype([("identity", np.int64), ("index", np.int64), ("loose", np.bool_)])
-Faces = npt.NDArray[np.void]
+Plan = npt.NDArray[np.void]
 
 
 def write_synthetic(folder: Path, seed: int = 0, training_faces: int = 1800, test_faces: int = 700) -> None:
@@ -55,7 +55,7 @@ def write_synthetic(folder: Path, seed: int = 0, training_faces: int = 1800, tes
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def draw_faces(
+def draw_synthetic_faces(
     seed: int, identities: Collection[int], indices: Collection[int], loose: Collection[bool]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Faces as uint8 (faces, 96, 96) and all their points as float32 pixels (faces, 15, 2).
@@ -161,7 +161,7 @@ def _write_files(folder: Path, seed: int, training_faces: int, test_faces: int) 
     _write_lookups(folder, keypoints[training_faces:], test["loose"], usage)
 
 
-def _plan(rng: np.random.Generator, faces: int, first: int) -> Faces:
+def _plan(rng: np.random.Generator, faces: int, first: int) -> Plan:
     """Who is in which picture: a third from source A, some persons in several pictures."""
     times = rng.choice(list(IMAGES_PER_IDENTITY), size=faces, p=list(IMAGES_PER_IDENTITY.values()))
     plan = np.empty(faces, PLAN)
@@ -171,7 +171,7 @@ def _plan(rng: np.random.Generator, faces: int, first: int) -> Faces:
     return plan
 
 
-def _draw_in_parallel(seed: int, plan: Faces) -> tuple[list[str], npt.NDArray[np.float32]]:
+def _draw_in_parallel(seed: int, plan: Plan) -> tuple[list[str], npt.NDArray[np.float32]]:
     """Every picture as the competition's text, and the points of all, shape (faces, 15, 2)."""
     tasks = [plan[start : start + FACES_PER_TASK] for start in range(0, len(plan), FACES_PER_TASK)]
     draw = partial(_draw_as_text, seed)
@@ -185,8 +185,8 @@ def _draw_in_parallel(seed: int, plan: Faces) -> tuple[list[str], npt.NDArray[np
     return [text for texts, _ in results for text in texts], np.concatenate([points for _, points in results])
 
 
-def _draw_as_text(seed: int, plan: Faces) -> tuple[list[str], npt.NDArray[np.float32]]:
-    images, keypoints = draw_faces(seed, plan["identity"], plan["index"], plan["loose"])
+def _draw_as_text(seed: int, plan: Plan) -> tuple[list[str], npt.NDArray[np.float32]]:
+    images, keypoints = draw_synthetic_faces(seed, plan["identity"], plan["index"], plan["loose"])
     return [" ".join(map(GREY_TEXT.__getitem__, image.tobytes())) for image in images], keypoints
 
 

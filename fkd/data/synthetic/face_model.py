@@ -1,7 +1,7 @@
 """The 3-D head behind a drawn face: its shape, the outlines of its features, its pose and its 15 points.
 
 Head coordinates: u to the person's left (the viewer's right), v down, z towards the viewer; the unit is half
-the usual distance between the eyes, and the eyes stand at v = 0. All outlines lie on the head's surface and
+the usual distance between the eyes, and the eyes are at v = 0. All outlines lie on the head's surface and
 are projected with it; the keypoints are points of those very outlines.
 """
 

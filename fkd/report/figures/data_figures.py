@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.patches import Rectangle
 
-from fkd.core.keypoints import CENTRE_PX, HALF_WIDTH_PX, IMAGE_SIZE_PX, MAX_GREY, Schema
+from fkd.core.keypoints import IMAGE_SIZE_PX, MAX_GREY, Schema, is_labelled, is_outside_frame
 from fkd.data.faces import FaceData, Faces
 from fkd.data.split import near_duplicates
 from fkd.report.figures.face_sheet import SIDES, face_sheet, side_colours
@@ -32,9 +32,9 @@ def data_section(faces: FaceData, schema: Schema) -> Section:
 
     Figures that would be empty are left out; the section's text says so.
     """
-    labelled = labelled_points(faces.training)
+    labelled = is_labelled(faces.training.keypoints)
     pairs = near_duplicates(faces.training.images)
-    outside = outside_frame(faces.training.keypoints)
+    outside = is_outside_frame(faces.training.keypoints)
     figures = [
         *([] if labelled.all() else [_missing_labels(labelled, schema), _counts(labelled, schema)]),
         _some_faces(faces.training, schema),
@@ -45,17 +45,6 @@ def data_section(faces: FaceData, schema: Schema) -> Section:
     return Section(f"The data: {faces.name}", _summary(labelled, len(pairs), outside), figures)
 
 
-def labelled_points(faces: Faces) -> npt.NDArray[np.bool_]:
-    """Whether a face's point has a label, shape (faces, points)."""
-    return np.all(np.isfinite(faces.keypoints), axis=2)
-
-
-def outside_frame(keypoints_px: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
-    """Whether a point has a label beyond the image's edges, shape (faces, points)."""
-    beyond = np.any(np.abs(keypoints_px - CENTRE_PX) > HALF_WIDTH_PX, axis=2)
-    return beyond & np.all(np.isfinite(keypoints_px), axis=2)
-
-
 def block_rows(rows: int) -> int:
     """Rows that share a column of the heat map: the least of 1, 2, 5, 10, 20, ... for at most 120 columns."""
     sizes = (number * 10**power for power in count() for number in _ROUND_NUMBERS)
@@ -63,7 +52,7 @@ def block_rows(rows: int) -> int:
 
 
 def missing_share(labelled: npt.NDArray[np.bool_], rows: int) -> npt.NDArray[np.float64]:
-    """Percentage of missing labels by point and block of so many rows, shape (points, blocks)."""
+    """Percentage of missing labels by point and block of `rows` rows, shape (points, blocks)."""
     starts = np.arange(0, len(labelled), rows)
     missing = np.add.reduceat(~labelled, starts, axis=0, dtype=np.int64)
     sizes = np.diff(np.append(starts, len(labelled)))
@@ -71,12 +60,12 @@ def missing_share(labelled: npt.NDArray[np.bool_], rows: int) -> npt.NDArray[np.
 
 
 def spread_rows(faces: int, at_most: int) -> npt.NDArray[np.int64]:
-    """So many rows, evenly spread over all, the first and the last among them; fewer where there are."""
+    """`at_most` rows, evenly spread over all, the first and the last among them; fewer where there are."""
     return np.unique(np.linspace(0, faces - 1, min(at_most, faces)).round().astype(np.int64))
 
 
 def pairs_of_other_faces(pairs: npt.NDArray[np.int64], at_most: int) -> npt.NDArray[np.int64]:
-    """The first so many pairs among which no face stands twice, shape (at most so many, 2)."""
+    """The first `at_most` pairs among which no face is twice, shape (pairs, 2)."""
     seen: set[int] = set()
     chosen: list[list[int]] = []
     for pair in pairs.tolist():
@@ -186,7 +175,7 @@ def _mean_face(faces: Faces, labelled: npt.NDArray[np.bool_], schema: Schema) ->
 def _some_faces(faces: Faces, schema: Schema) -> Figure:
     rows = spread_rows(len(faces.images), _FACES_SHOWN)
     caption = f"Faces evenly spread over the file with their labelled points: {SIDES}."
-    draw = partial(_draw_faces, faces, rows, schema)
+    draw = partial(_sheet_of_rows, faces, rows, schema)
     return Figure("faces", "Faces and their points", caption, draw)
 
 
@@ -196,11 +185,11 @@ def _duplicates(faces: Faces, pairs: npt.NDArray[np.int64], schema: Schema) -> F
         f"Pairs that look nearly the same to a perceptual hash, {len(pairs):,} in all, here the most alike "
         "side by side; a split never parts them."
     )
-    draw = partial(_draw_faces, faces, shown, schema)
+    draw = partial(_sheet_of_rows, faces, shown, schema)
     return Figure("near-duplicates", "Near-duplicates", caption, draw)
 
 
-def _draw_faces(faces: Faces, rows: npt.NDArray[np.int64], schema: Schema) -> matplotlib.figure.Figure:
+def _sheet_of_rows(faces: Faces, rows: npt.NDArray[np.int64], schema: Schema) -> matplotlib.figure.Figure:
     titles = [f"row {row:,}" for row in rows]
     return face_sheet(faces.images[rows], faces.keypoints[rows], side_colours(schema), _COLUMNS, titles)
 

@@ -11,16 +11,15 @@ from matplotlib import rcParams
 from matplotlib.figure import Figure as Drawing
 from scipy.stats import spearmanr
 
+from fkd.core.metrics import distances_px, spread_px
 from fkd.data.faces import FaceData
-from fkd.ensemble.label_outliers import far_labels
+from fkd.ensemble.label_outliers import label_outliers
 from fkd.report.figures.face_grid import draw_faces
 from fkd.report.measures import (
     binned_errors,
     coordinate_rmse_px,
-    disagreement_px,
     face_rmse_px,
     part_of_face,
-    point_errors_px,
 )
 from fkd.report.page import Figure, Section
 from fkd.report.run_record import RunRecord, SpecialistRecord
@@ -100,9 +99,9 @@ def _distance_table(specialists: Sequence[SpecialistRecord], names: Sequence[str
     """Columns part and distance_px, one line a labelled point of a validation face."""
     parts = []
     for specialist in specialists:
-        distances_px = point_errors_px(specialist.average_px, specialist.truth_px)
+        distances = distances_px(specialist.average_px, specialist.truth_px)
         of_points = [part_of_face(names[point]) for point in specialist.points.tolist()]
-        columns = {"part": np.tile(of_points, len(distances_px)), "distance_px": distances_px.ravel()}
+        columns = {"part": np.tile(of_points, len(distances)), "distance_px": distances.ravel()}
         parts.append(pd.DataFrame(columns).dropna())
     return pd.concat(parts, ignore_index=True)
 
@@ -128,17 +127,17 @@ def _face_figures(specialist: SpecialistRecord, faces: FaceData) -> list[Figure]
     errors_px = face_rmse_px(specialist.average_px, specialist.truth_px)
     worst_last = [row for row in np.argsort(errors_px).tolist() if np.isfinite(errors_px[row])]
     shown = min(_FACES, len(worst_last) // 2) or 1
-    far_rows = far_labels(specialist.average_px, specialist.truth_px)["row"].tolist()
+    outlier_rows = label_outliers(specialist.average_px, specialist.truth_px)["row"].tolist()
     parts = {
         "worst": worst_last[::-1][:shown],
         "best": worst_last[:shown],
-        "far-labelled": list(dict.fromkeys(far_rows))[:shown],
+        "label-outlier": list(dict.fromkeys(outlier_rows))[:shown],
     }
     captions = {
         "worst": "Validation faces with the largest RMSE: hard poses, poor pictures or wrong labels; above "
         "each its row in the data (#) and its RMSE in pixels.",
         "best": "Validation faces with the smallest RMSE.",
-        "far-labelled": "Validation faces with the labels furthest from the prediction, in median distances "
+        "label-outlier": "Validation faces with the labels furthest from the prediction, in median distances "
         "of their point: wrong labels, or hidden points. far_labels.csv in the run's folder lists them all.",
     }
     return [
@@ -156,7 +155,7 @@ def _face_figures(specialist: SpecialistRecord, faces: FaceData) -> list[Figure]
 def _draw_rows(
     specialist: SpecialistRecord, faces: FaceData, rows: Sequence[int], errors_px: npt.NDArray[np.float64]
 ) -> Drawing:
-    validation = specialist.split.validation[rows]
+    validation = specialist.validation.split.validation[rows]
     point_sets: dict[str, npt.NDArray[np.floating]] = {
         "prediction": specialist.average_px[rows],
         "truth": specialist.truth_px[rows],
@@ -169,7 +168,7 @@ def _draw_rows(
 
 
 def _judges(specialist: SpecialistRecord) -> list[int]:
-    """Positions of the members whose disagreement is looked at: the chosen, or all if only one is chosen."""
+    """Positions of the members whose disagreement is measured: the chosen, or all if only one is chosen."""
     chosen = sorted(set(specialist.chosen))
     return chosen if len(chosen) > 1 else list(range(len(specialist.usable)))
 
@@ -177,12 +176,12 @@ def _judges(specialist: SpecialistRecord) -> list[int]:
 def _uncertainty_figure(specialists: Sequence[SpecialistRecord]) -> Figure:
     bins, correlations = [], []
     for specialist in specialists:
-        spread_px = disagreement_px(specialist.predictions_px[_judges(specialist)])
-        errors_px = point_errors_px(specialist.average_px, specialist.truth_px)
+        spreads_px = spread_px(specialist.predictions_px[_judges(specialist)])
+        errors_px = distances_px(specialist.average_px, specialist.truth_px)
         labelled = np.isfinite(errors_px)
-        rank = spearmanr(spread_px[labelled], errors_px[labelled]).statistic
+        rank = spearmanr(spreads_px[labelled], errors_px[labelled]).statistic
         correlations.append(f"{rank:.2f} ({specialist.name})")
-        bins.append(binned_errors(spread_px, errors_px, _BINS).assign(specialist=specialist.name))
+        bins.append(binned_errors(spreads_px, errors_px, _BINS).assign(specialist=specialist.name))
     return Figure(
         "uncertainty",
         "Error against the members' disagreement",

@@ -40,7 +40,7 @@ def face_sheet(
     titles: Sequence[str] = (),
     width_in: float = COLUMN_IN,
 ) -> matplotlib.figure.Figure:
-    """Faces in rows of so many columns, a dot on every point that has a label and lies inside its image.
+    """Faces in rows of `columns`, a dot on every point that has a label and lies inside its image.
 
     images: grey values in [0, 255], shape (faces, 96, 96). points_px: shape (faces, points, 2); NaN is not
     drawn. colours: one per point. titles: one per face, or none at all; a long one may run on to the right.

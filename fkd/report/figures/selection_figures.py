@@ -41,8 +41,8 @@ def selection_section(record: RunRecord) -> Section:
                 "ensemble-size",
                 "RMSE against ensemble size",
                 "The average of the first 1, 2, ... members, from the best to the worst and, where it is "
-                "another one, in the selector's order with the others after the chosen; the honest estimate "
-                "is scored on faces that took no part in the choice.",
+                "another one, in the selector's order with the others after the chosen; the cross-validated "
+                "estimate is scored on faces that took no part in the choice.",
                 partial(_draw_by_specialist, several, _draw_sizes, COLUMN_IN),
             ),
             Figure(
@@ -83,9 +83,11 @@ def _choice(specialist: SpecialistRecord) -> str:
 
 
 def _estimate(estimate: Estimate) -> str:
-    in_sample = f"{estimate.in_sample_px:.3f} px on the faces that chose"
-    honest = "" if estimate.honest_px is None else f"{estimate.honest_px:.3f} px honest, "
-    return honest + in_sample
+    in_sample, worth_px = (
+        f"{estimate.in_sample_px:.3f} px on the faces that chose",
+        estimate.cross_validated_px,
+    )
+    return in_sample if worth_px is None else f"{worth_px:.3f} px cross-validated, {in_sample}"
 
 
 def _draw_by_specialist(
@@ -136,10 +138,10 @@ def _draw_sizes(axes: Axes, specialist: SpecialistRecord) -> None:
         order = continued_greedily(products, chosen)
         axes.plot(*_curve(products, order), "C1", marker=".", markersize=4, label="selector's order")
     axes.plot(len(chosen), _curve(products, chosen)[1][-1], "o", color="C3", markersize=6, label="chosen")
-    all_px, honest_px = report.average_of_all.in_sample_px, report.average_of_chosen.honest_px
+    all_px, worth_px = report.average_of_all.in_sample_px, report.average_of_chosen.cross_validated_px
     axes.axhline(all_px, color="C2", linestyle="--", label=f"all: {all_px:.3f}")
-    if honest_px is not None:
-        axes.axhline(honest_px, color="C4", linestyle=":", label=f"chosen, honest: {honest_px:.3f}")
+    if worth_px is not None:
+        axes.axhline(worth_px, color="C4", linestyle=":", label=f"chosen, cross-validated: {worth_px:.3f}")
     axes.set(xlabel="networks averaged", ylabel="validation RMSE px")
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
     axes.legend(loc="upper right", fontsize=8)

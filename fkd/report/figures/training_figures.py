@@ -12,6 +12,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
+from fkd.experiment.store import HistoryColumn
 from fkd.report.page import Figure, Section
 from fkd.report.run_record import MemberRecord, RunRecord
 from fkd.report.style import COLUMN_IN, WIDE_IN
@@ -102,12 +103,12 @@ def _draw_curves(members: Sequence[MemberRecord]) -> Drawing:
 
 
 def _draw_member(axes: Axes, member: MemberRecord) -> None:
-    epochs, best = member.history["epoch"], member.best
-    axes.plot(epochs, member.history["rmse_px"], "C0", linewidth=0.8)
-    axes.plot(epochs, member.history["validation_rmse_px"], "C1", linewidth=0.8)
+    epochs, best = member.history[HistoryColumn.EPOCH], member.best
+    axes.plot(epochs, member.history[HistoryColumn.RMSE_PX], "C0", linewidth=0.8)
+    axes.plot(epochs, member.history[HistoryColumn.VALIDATION_RMSE_PX], "C1", linewidth=0.8)
     axes.plot(
-        best["epoch"],
-        best["validation_rmse_px"],
+        best[HistoryColumn.EPOCH],
+        best[HistoryColumn.VALIDATION_RMSE_PX],
         "o",
         color=rcParams["text.color"],
         markersize=3,
@@ -115,7 +116,7 @@ def _draw_member(axes: Axes, member: MemberRecord) -> None:
     )
     if member.stopped_early:
         axes.axvline(epochs.iloc[-1], ymax=0.75, color="C2", linewidth=1)
-    words = f"{member.index:02d}: {best['validation_rmse_px']:.2f}"
+    words = f"{member.index:02d}: {best[HistoryColumn.VALIDATION_RMSE_PX]:.2f}"
     if member.state != "done":
         words += f"\n{member.state}"
     axes.text(0.96, 0.95, words, transform=axes.transAxes, ha="right", va="top", fontsize=7)
@@ -138,12 +139,12 @@ def _error_ticks(lowest_px: float, highest_px: float) -> list[float]:
 
 
 def _epoch_limit(members: Sequence[MemberRecord]) -> int:
-    return 1 + max(int(member.history["epoch"].iloc[-1]) for member in members)
+    return 1 + max(int(member.history[HistoryColumn.EPOCH].iloc[-1]) for member in members)
 
 
 def _error_limits(members: Sequence[MemberRecord]) -> tuple[float, float]:
     """From the lowest error up to nearly the highest, with room for the words above."""
-    columns = ["rmse_px", "validation_rmse_px"]
+    columns = [HistoryColumn.RMSE_PX, HistoryColumn.VALIDATION_RMSE_PX]
     errors_px = np.concatenate([member.history[columns].to_numpy().ravel() for member in members])
     errors_px = errors_px[np.isfinite(errors_px)]
     if not len(errors_px):
@@ -167,7 +168,7 @@ def _draw_best(members: Sequence[MemberRecord]) -> Drawing:
     axes = figure.subplots()
     for number, (specialist, group) in enumerate(_by_specialist(members).items()):
         epochs = [len(member.history) for member in group]
-        best_px = [member.best["validation_rmse_px"] for member in group]
+        best_px = [member.best[HistoryColumn.VALIDATION_RMSE_PX] for member in group]
         axes.plot(epochs, best_px, _MARKS[number % len(_MARKS)], markersize=5, alpha=0.8, label=specialist)
     axes.legend()
     axes.set(xlabel="epochs trained", ylabel="best validation RMSE px")
@@ -181,9 +182,10 @@ def _draw_time(members: Sequence[MemberRecord]) -> Drawing:
     time, speed = figure.subplots(2, 1, sharex=True)
     for number, (specialist, group) in enumerate(_by_specialist(members).items()):
         indices = [member.index for member in group]
-        minutes = [member.history["seconds"].sum() / 60 for member in group]
+        minutes = [member.history[HistoryColumn.SECONDS].sum() / 60 for member in group]
         speeds = [
-            (member.history["images"] / member.history["training_seconds"]).median() for member in group
+            (member.history[HistoryColumn.IMAGES] / member.history[HistoryColumn.TRAINING_SECONDS]).median()
+            for member in group
         ]
         mark = _MARKS[number % len(_MARKS)]
         time.plot(indices, minutes, mark, markersize=4, clip_on=False, label=specialist)

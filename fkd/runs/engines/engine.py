@@ -11,26 +11,26 @@ from fkd.core.interrupt import StopRequest
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.resources import Resources
 from fkd.runs.engines.processes import shares, train_in_processes
+from fkd.runs.job import Job
 from fkd.training.progress import MemberProgress
 
 if TYPE_CHECKING:
     from fkd.runs.remote.remote_store import RemoteStore
-    from fkd.runs.worker import Work
 
-Train = Callable[["Work", "RemoteStore | None", MemberProgress, StopRequest], None]
+Train = Callable[[Job, MemberProgress, StopRequest, "RemoteStore | None"], None]
 
 
 @dataclass(frozen=True)
 class Engine:
     """What trains the members; raises UserError for what does not go together.
 
-    jobs: so many side by side in processes. at_once: so many of a process in one step. address: of the Ray
-    cluster, None for the usual one.
+    processes: how many train side by side. members_at_once: how many members share one step of a process.
+    address: of the Ray cluster, None for the usual one.
     """
 
     name: Literal["local", "ray"] = "local"
-    jobs: int = 1
-    at_once: int = 1
+    processes: int = 1
+    members_at_once: int = 1
     address: str | None = None
 
     def __post_init__(self) -> None:
@@ -38,7 +38,7 @@ class Engine:
             raise UserError(
                 "--address: expected with --engine ray, received with --engine local; add that one"
             )
-        if self.name == "ray" and (self.jobs > 1 or self.at_once > 1):
+        if self.name == "ray" and (self.processes > 1 or self.members_at_once > 1):
             raise UserError(
                 "--jobs and --at-once: expected with --engine local, received with --engine ray; there "
                 "resources.cpus and resources.gpus tell how many members a machine trains"
@@ -53,7 +53,7 @@ def claim_devices(engine: Engine, resources: Resources) -> None:
     """Take this process' share of the machine, before it computes anything: none where others train."""
     from fkd.training.device import hide_gpus, take_share  # loads Keras
 
-    if engine.name == "ray" or engine.jobs > 1:
+    if engine.name == "ray" or engine.processes > 1:
         hide_gpus()
     else:
         take_share(resources.cpus)
@@ -68,16 +68,16 @@ def opened(engine: Engine, experiment: Experiment) -> Iterator[tuple[str, Train]
 
         with ray_cluster(engine.address):
             yield describe_cluster(), train_on_ray
-    elif engine.jobs > 1:
+    elif engine.processes > 1:
         from fkd.training.device import cuda_devices, precision_note
 
-        parts = shares(engine.jobs, experiment.resources.cpus, os.cpu_count() or 1, cuda_devices())
+        parts = shares(engine.processes, experiment.resources.cpus, os.cpu_count() or 1, cuda_devices())
         gpus = len({part.gpu for part in parts if part.gpu is not None})
         on = f"{gpus} GPU(s)" if gpus else f"the CPU{precision_note(experiment.training.precision)}"
-        where = f"{engine.jobs} processes of {parts[0].cpus} thread(s) on {on}"
-        yield where, lambda work, remote, progress, stop: train_in_processes(work, parts, progress, stop)
+        where = f"{engine.processes} processes of {parts[0].cpus} thread(s) on {on}"
+        yield where, lambda job, progress, stop, remote: train_in_processes(job, parts, progress, stop)
     else:
-        from fkd.runs.worker import train_here
+        from fkd.runs.members import train_members
         from fkd.training.device import prepare_device
 
-        yield prepare_device(experiment.training), train_here
+        yield prepare_device(experiment.training), train_members

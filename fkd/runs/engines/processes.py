@@ -9,15 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING
 
 from fkd.core.errors import UserError
 from fkd.core.interrupt import EXIT_INTERRUPTED, InterruptedTrainingError, StopRequest, stop_on_signals
 from fkd.runs.engines.relay import Relay, show
+from fkd.runs.job import Job
 from fkd.training.progress import MemberProgress
-
-if TYPE_CHECKING:
-    from fkd.runs.worker import Work
 
 _LOOK_EVERY_S = 0.2
 
@@ -31,18 +28,18 @@ class Share:
     gpu_memory: float = 1.0
 
 
-def shares(jobs: int, cpus: int | None, cores: int, gpus: list[str]) -> list[Share]:
-    """The machine's parts for so many processes.
+def shares(processes: int, cpus: int | None, cores: int, gpus: list[str]) -> list[Share]:
+    """The machine's part for each of the processes.
 
     cpus: threads that each is to have, None for the cores divided among them. gpus: what CUDA calls the
     devices; processes take them in turn and share them where they are fewer.
     """
-    on_one_gpu = -(-jobs // len(gpus)) if gpus else 1
-    threads = cpus or max(1, cores // jobs)
-    return [Share(threads, gpus[i % len(gpus)] if gpus else None, 1 / on_one_gpu) for i in range(jobs)]
+    on_one_gpu = -(-processes // len(gpus)) if gpus else 1
+    threads = cpus or max(1, cores // processes)
+    return [Share(threads, gpus[i % len(gpus)] if gpus else None, 1 / on_one_gpu) for i in range(processes)]
 
 
-def train_in_processes(work: "Work", parts: list[Share], progress: MemberProgress, stop: StopRequest) -> None:
+def train_in_processes(job: Job, parts: list[Share], progress: MemberProgress, stop: StopRequest) -> None:
     """Train until every member is done; each process takes the next that no other holds.
 
     A process that is killed leaves its member to the others. Raises UserError where one fails or all are
@@ -52,13 +49,13 @@ def train_in_processes(work: "Work", parts: list[Share], progress: MemberProgres
     crew: dict[Connection, BaseProcess] = {}
     for share in parts:
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(share, theirs), daemon=True)
+        process = context.Process(target=_process_main, args=(share, theirs), daemon=True)
         process.start()
         theirs.close()
         crew[ours] = process
     for connection in crew:  # a process takes it when it has loaded what it needs
         with suppress(OSError):
-            connection.send(work)
+            connection.send(job)
     failure = _follow(crew, progress, lambda: stop.reason)
     if failure:
         raise UserError(failure)
@@ -106,12 +103,12 @@ def _killed_by(process: BaseProcess) -> str:
     return signal.Signals(-code).name if code < 0 else ""
 
 
-def _work(share: Share, pipe: Connection) -> None:
-    """The whole life of a training process; `pipe` brings its work and takes what it tells."""
+def _process_main(share: Share, pipe: Connection) -> None:
+    """The whole life of a training process; `pipe` brings its job and takes what it tells."""
     if share.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = share.gpu
         os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * share.gpu_memory:.3f}"
-    from fkd.runs.worker import work_on
+    from fkd.runs.members import train_in_own_process
     from fkd.training.device import take_share  # loads Keras, which reads the variables
 
     def send(message: object) -> None:
@@ -122,7 +119,7 @@ def _work(share: Share, pipe: Connection) -> None:
         _stop_without_parent(stop)
         try:
             take_share(share.cpus, share.gpu_memory)
-            work_on(pipe.recv(), Relay(send), stop)
+            train_in_own_process(pipe.recv(), Relay(send), stop)
         except UserError as error:
             send(str(error))
         except InterruptedTrainingError:

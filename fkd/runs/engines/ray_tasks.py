@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 from fkd.core.errors import UserError
 from fkd.core.interrupt import InterruptedTrainingError, StopRequest, stop_on_signals
 from fkd.experiment.resources import Resources
-from fkd.experiment.store import Run, is_done, member_name
+from fkd.experiment.specialists import MemberId
+from fkd.experiment.store import Run, is_done
 from fkd.runs.engines.relay import Event, Relay, show
-from fkd.runs.worker import Work, work_on
+from fkd.runs.job import Job
+from fkd.runs.members import train_in_own_process
 from fkd.training.device import take_share
 from fkd.training.progress import MemberProgress
 
 if TYPE_CHECKING:
     from fkd.runs.remote.remote_store import RemoteStore
-
-Member = tuple[str, int]
 
 # Ray's word for machines that are a cluster of their own: it then listens on the loopback interface alone.
 _LOOPBACK_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
@@ -122,7 +122,7 @@ def task_resources(resources: Resources, say: Callable[[str], None]) -> dict[str
 
 
 def train_on_ray(
-    work: Work, remote: "RemoteStore | None", progress: MemberProgress, stop: StopRequest
+    job: Job, progress: MemberProgress, stop: StopRequest, remote: "RemoteStore | None" = None
 ) -> None:
     """Train every member that is not done as a task of the connected cluster.
 
@@ -133,15 +133,14 @@ def train_on_ray(
     import ray
 
     mailbox = _mailbox()
-    resources = task_resources(work.experiment.resources, progress.say)
+    resources = task_resources(job.experiment.resources, progress.say)
     train = ray.remote(_train_member).options(**resources, max_retries=MACHINES_LOST_AT_MOST)
-    # The same paths everywhere: tasks have other working folders.
-    everywhere = Run(work.run.path.resolve()), work.store_folder.resolve()
-    shared = ray.put(replace(work, run=everywhere[0], store_folder=everywhere[1]))
-    waiting: dict[Any, Member] = {
+    # The same path everywhere: tasks have other working folders.
+    shared = ray.put(replace(job, run=Run(job.run.path.resolve())))
+    waiting: dict[Any, MemberId] = {
         train.remote(shared, member, mailbox): member
-        for member in work.experiment.members
-        if not is_done(work.run.member(*member))
+        for member in job.members
+        if not is_done(job.run.member(*member))
     }
     try:
         while waiting:
@@ -150,7 +149,7 @@ def train_on_ray(
             for task in ready:
                 member = waiting.pop(task)
                 if _trained(task, member):
-                    _bring_here(work, member, remote)
+                    _bring_here(job, member, remote)
                 elif not stop.reason:  # its machine was told to stop, not this one
                     waiting[train.remote(shared, member, mailbox)] = member
             if stop.reason:
@@ -164,18 +163,18 @@ def train_on_ray(
         )
 
 
-def _train_member(work: Work, member: Member, mailbox: Any) -> bool:
+def _train_member(job: Job, member: MemberId, mailbox: Any) -> bool:
     """A task: train one member; False if this machine was asked to stop, and the member is saved."""
     import ray
 
     with stop_on_signals() as stop:
-        if not work.store_url and not work.run.experiment.exists():
+        if not job.store_url and not job.run.experiment.exists():
             raise UserError(
-                f"{ray.util.get_node_ip_address()}: expected to find {work.run.path}, found none; {_SHARE}"
+                f"{ray.util.get_node_ip_address()}: expected to find {job.run.path}, found none; {_SHARE}"
             )
-        take_share(member_cpus(work.experiment.resources))
+        take_share(member_cpus(job.experiment.resources))
         try:
-            work_on(work, Relay(mailbox.put.remote), stop, [member])
+            train_in_own_process(replace(job, only=[member]), Relay(mailbox.put.remote), stop)
         except InterruptedTrainingError:
             return False
         ray.get(mailbox.take_nothing.remote())  # all that was sent before has arrived
@@ -215,7 +214,7 @@ def _show_all(mailbox: Any, progress: MemberProgress) -> None:
         show(progress, event)
 
 
-def _trained(task: Any, member: Member) -> bool:
+def _trained(task: Any, member: MemberId) -> bool:
     """Whether a task has trained its member; raises as `train_on_ray` does."""
     import ray
 
@@ -227,13 +226,13 @@ def _trained(task: Any, member: Member) -> bool:
         raise
     except ray.exceptions.RayError as error:
         raise UserError(
-            f"{member_name(*member)}: given up, its machine was lost too often ({type(error).__name__}); "
+            f"{member.name}: given up, its machine was lost too often ({type(error).__name__}); "
             "what it had saved is there, run the same command again to go on"
         ) from error
 
 
-def _bring_here(work: Work, member: Member, remote: "RemoteStore | None") -> None:
-    folder = work.run.member(*member)
+def _bring_here(job: Job, member: MemberId, remote: "RemoteStore | None") -> None:
+    folder = job.run.member(*member)
     if remote:
         remote.pull_member(folder)
     if not is_done(folder):

@@ -16,7 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
-from fkd.runs.locks import process_is_dead
+from fkd.core.say import Say
+from fkd.runs.locks import Holder, process_is_dead
 from fkd.runs.remote.object_store import ObjectStore, describe
 
 
@@ -30,19 +31,20 @@ class LeaseTiming:
 
 
 @dataclass(frozen=True)
-class Holder:
-    """The content of a lease; `machine` says where `pid` means the same process."""
+class LeaseHolder(Holder):
+    """The content of a lease: its holder, under a name of its own, and how often it has been renewed.
+
+    machine: where `pid` means the same process.
+    """
 
     owner: str
-    host: str
     machine: str
-    pid: int
     beat: int
 
     @classmethod
     def me(cls) -> Self:
         """This process, under a new name."""
-        return cls(secrets.token_hex(8), platform.node(), this_machine(), os.getpid(), 0)
+        return cls(platform.node(), os.getpid(), owner=secrets.token_hex(8), machine=this_machine(), beat=0)
 
     @classmethod
     def parse(cls, content: bytes) -> Self:
@@ -50,14 +52,16 @@ class Holder:
         try:
             return cls(**json.loads(content))
         except (ValueError, TypeError):
-            return cls("", "an unknown machine", "", 0, 0)
+            return cls("an unknown machine", 0, owner="", machine="", beat=0)
 
     def content(self) -> bytes:
         """As written to the store."""
         return json.dumps(asdict(self)).encode()
 
-    def __str__(self) -> str:
-        return f"{self.host}, pid {self.pid}"
+    @property
+    def may_be_alive(self) -> bool:
+        """False if the process is known to be dead; of another machine nothing is known."""
+        return self.machine != this_machine() or not process_is_dead(self.pid)
 
 
 class Lease:
@@ -66,11 +70,9 @@ class Lease:
     `lost` is set when another process holds it. While the store cannot be reached the holder goes on.
     """
 
-    def __init__(
-        self, objects: ObjectStore, key: str, say: Callable[[str], None], heartbeat_s: float
-    ) -> None:
+    def __init__(self, objects: ObjectStore, key: str, say: Say, heartbeat_s: float) -> None:
         self.lost = threading.Event()
-        self.holder = Holder.me()
+        self.holder = LeaseHolder.me()
         self._objects, self._key, self._say = objects, key, say
         self._heartbeat_s = heartbeat_s
         self._written = False
@@ -112,7 +114,7 @@ class Lease:
         """End the heartbeat; others may have the lease when it is stale."""
         self._ended.set()
 
-    def _found(self) -> Holder:
+    def _found(self) -> LeaseHolder:
         """Who holds it now; ourselves if it had not been written yet and nobody does."""
         try:
             if not self._written:
@@ -121,9 +123,9 @@ class Lease:
         except FileExistsError:
             self._written = True
         try:
-            return Holder.parse(self._objects.read(self._key))
+            return LeaseHolder.parse(self._objects.read(self._key))
         except FileNotFoundError:
-            return Holder.parse(b"")
+            return LeaseHolder.parse(b"")
 
     def _beat(self) -> None:
         while not self._ended.wait(self._heartbeat_s) and not self.lost.is_set():
@@ -140,7 +142,7 @@ class Leases:
     def __init__(
         self,
         objects: ObjectStore,
-        say: Callable[[str], None],
+        say: Say,
         timing: LeaseTiming | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -165,9 +167,9 @@ class Leases:
 
     def holder(self, key: str) -> str:
         """Host and pid of the process that held a lease when `acquire` last returned None."""
-        return str(Holder.parse(self._seen[key][0])) if key in self._seen else "nobody"
+        return str(LeaseHolder.parse(self._seen[key][0])) if key in self._seen else "nobody"
 
-    def _take(self, key: str, me: Holder) -> bool:
+    def _take(self, key: str, me: LeaseHolder) -> bool:
         try:
             self._objects.create(key, me.content())
         except FileExistsError:
@@ -178,7 +180,7 @@ class Leases:
             content = self._objects.read(key)
         except FileNotFoundError:
             return False  # released just now; ask again
-        found = Holder.parse(content)
+        found = LeaseHolder.parse(content)
         if found.owner == me.owner:
             return True  # created by a request whose answer was lost, and which was then repeated
         reason = self._why_free(key, content, found)
@@ -187,14 +189,14 @@ class Leases:
         self._say(f"{key}: taken over from {found}: {reason}")
         self._objects.write(key, me.content())
         time.sleep(self._timing.settle_s)
-        return Holder.parse(self._objects.read(key)).owner == me.owner
+        return LeaseHolder.parse(self._objects.read(key)).owner == me.owner
 
-    def _why_free(self, key: str, content: bytes, found: Holder) -> str:
+    def _why_free(self, key: str, content: bytes, found: LeaseHolder) -> str:
         seen, since_s = self._seen.get(key, (None, 0.0))
         if seen != content:
             since_s = self._clock()
             self._seen[key] = (content, since_s)
-        if found.machine == this_machine() and process_is_dead(found.pid):
+        if not found.may_be_alive:
             return "its process is dead"
         unchanged_s = self._clock() - since_s
         return f"no sign of life for {unchanged_s:.0f} s" if unchanged_s >= self._timing.stale_after_s else ""

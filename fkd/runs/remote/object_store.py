@@ -11,7 +11,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from fkd.core.errors import UserError
+from fkd.core.errors import UserError, one_line
 from fkd.core.files import atomic_write_bytes
 
 _MARKER = "fkd-store.txt"
@@ -98,8 +98,3 @@ class ObjectStore:
 def describe(error: BaseException) -> str:
     """An error on one line, e.g. `ConnectionRefusedError: ...`."""
     return f"{type(error).__name__}: {one_line(error)}"
-
-
-def one_line(error: BaseException) -> str:
-    """The text of an error on one line."""
-    return " ".join(str(error).split())

@@ -14,12 +14,13 @@ from typing import TypeVar
 
 import yaml
 
-from fkd.core.errors import UserError
+from fkd.core.errors import UserError, one_line
 from fkd.core.files import atomic_write_bytes
+from fkd.core.say import Say
 from fkd.experiment.files import validate_experiment
 from fkd.experiment.store import MemberFolder, Run, refuse_other_run
 from fkd.runs.remote.lease import Lease, Leases, LeaseTiming
-from fkd.runs.remote.object_store import ObjectStore, describe, one_line
+from fkd.runs.remote.object_store import ObjectStore, describe
 from fkd.runs.remote.uploads import Patience, Uploads
 
 # How far a state file stands, as (epoch, batch); raises ValueError if it is damaged.
@@ -41,7 +42,7 @@ class RemoteStore:
         self,
         url: str,
         local: Path,
-        say: Callable[[str], None],
+        say: Say,
         position_of: PositionOf,
         patience: Patience | None = None,
         timing: LeaseTiming | None = None,

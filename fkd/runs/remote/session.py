@@ -1,11 +1,12 @@
 """A run's copy behind a URL, opened for as long as a command works on the run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fkd.core.interrupt import InterruptedTrainingError
+from fkd.core.say import Say
 from fkd.experiment.store import Run
 
 if TYPE_CHECKING:
@@ -16,9 +17,7 @@ _LAST_UPLOADS_S = 90.0
 
 
 @contextmanager
-def remote_session(
-    url: str | None, folder: Path, run: Run, say: Callable[[str], None]
-) -> "Iterator[RemoteStore | None]":
+def remote_session(url: str | None, folder: Path, run: Run, say: Say) -> "Iterator[RemoteStore | None]":
     """The remote store at `url`, the run's own files brought into `folder`; None without a URL.
 
     At the end all is sent; raises InterruptedTrainingError, after naming it, where something has not arrived.

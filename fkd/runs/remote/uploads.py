@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from fkd.core.say import Say
 from fkd.runs.remote.object_store import describe
 
 Folder = TypeVar("Folder")
@@ -17,7 +18,7 @@ _JOIN_S = 1.0
 
 @dataclass(frozen=True)
 class Patience:
-    """How often a failing store is tried again, and how often that is said."""
+    """How often a failing store is tried again, and how often that is reported."""
 
     first_retry_s: float = 1.0
     longest_retry_s: float = 60.0
@@ -34,9 +35,7 @@ class Patience:
 class Uploads(Generic[Folder]):
     """Folders waiting for upload; each is uploaded once more after the last time it was added."""
 
-    def __init__(
-        self, upload: Callable[[Folder], None], say: Callable[[str], None], patience: Patience
-    ) -> None:
+    def __init__(self, upload: Callable[[Folder], None], say: Say, patience: Patience) -> None:
         self._upload, self._say, self._patience = upload, say, patience
         self._changed = threading.Condition()
         # Folder -> since when it waits; in the order of upload.

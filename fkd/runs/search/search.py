@@ -16,14 +16,16 @@ from fkd.core.errors import UserError
 from fkd.core.interrupt import InterruptedTrainingError, StopRequest
 from fkd.data.faces import FaceData
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.store import MemberFolder, Run, open_run, read_history
+from fkd.experiment.specialists import MemberId
+from fkd.experiment.store import HistoryColumn, MemberFolder, Run, open_run, read_history
 from fkd.runs.engines.ray_tasks import MACHINES_LOST_AT_MOST, member_cpus, task_resources
 from fkd.runs.engines.relay import Event, Relay
+from fkd.runs.job import Job
+from fkd.runs.members import train_in_own_process
 from fkd.runs.provenance import provenance
 from fkd.runs.remote.session import remote_session
 from fkd.runs.search.trials import Outcome, Trial
 from fkd.runs.splits import Split
-from fkd.runs.worker import Work, work_on
 from fkd.training.device import take_share
 
 # ASHA (Li et al. 2018) lets one trial in so many go on to as many times the epochs.
@@ -49,7 +51,7 @@ def search(
     Raises UserError where all trials fail, and InterruptedTrainingError when a stop is asked for.
     """
     store_folder = store_folder.resolve()
-    work = [_work(trial, faces, store_folder, store_url, splits, say) for trial in trials]
+    jobs = [_job(trial, faces, specialist, store_folder, store_url, splits, say) for trial in trials]
     resources = task_resources(trials[0].experiment.resources, say)
     longest = max(trial.experiment.training.max_epochs for trial in trials)
     shown = _Shown(trials, say)
@@ -58,7 +60,7 @@ def search(
     with tempfile.TemporaryDirectory(prefix="fkd-tune-") as scratch:
         tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(_try, work=work, member=(specialist, 0)),
+                tune.with_parameters(_try, jobs=jobs),
                 {"cpu": resources["num_cpus"], "gpu": resources["num_gpus"]},
             ),
             param_space={"trial": tune.grid_search(list(range(len(trials))))},
@@ -88,31 +90,39 @@ def search(
     return sorted(shown.outcomes, key=lambda outcome: outcome.best_rmse_px)
 
 
-def _work(
+def _job(
     trial: Trial,
     faces: FaceData,
+    specialist: str,
     store_folder: Path,
     store_url: str | None,
     splits: MakeSplits,
     say: Callable[[str], None],
-) -> Work:
-    """A trial's run opened in the store, and what trains it."""
+) -> Job:
+    """A trial's run opened in the store, and what trains the specialist's first member in it."""
     run = Run(store_folder / f"{trial.name}-{faces.name}")
     with remote_session(store_url, store_folder, run, say) as remote:
         open_run(run, trial.experiment, provenance(faces))
         rows = splits(run, trial.experiment, faces, say)
         if remote:
             remote.push(run)
-    return Work(run, trial.experiment, faces.training, rows, store_folder, store_url)
+    return Job(
+        run=run,
+        experiment=trial.experiment,
+        faces=faces.training,
+        splits=rows,
+        store_url=store_url,
+        only=[MemberId(specialist, 0)],
+    )
 
 
-def _try(config: Mapping[str, int], work: Sequence[Work], member: tuple[str, int]) -> None:
+def _try(config: Mapping[str, int], jobs: Sequence[Job]) -> None:
     """A trial as Ray Tune calls it: train, and report every epoch, those of former calls at once."""
-    own = work[config["trial"]]
-    folder = own.run.member(*member)
-    take_share(member_cpus(own.experiment.resources))
+    job = jobs[config["trial"]]
+    [member] = job.only
+    take_share(member_cpus(job.experiment.resources))
     try:
-        work_on(own, Relay(_Reports(folder)), StopRequest(), [member])
+        train_in_own_process(job, Relay(_Reports(job.run.member(*member))), StopRequest())
     except Exception as error:  # to be told, not tried again; the loss of a machine raises nothing here
         failure = str(error) if isinstance(error, UserError) else repr(error)
         tune.report({"epoch": 0, "best_rmse_px": float("inf"), "failure": failure})
@@ -178,5 +188,5 @@ def _best_so_far(folder: MemberFolder) -> list[float]:
     """The lowest validation RMSE after each epoch that is recorded, in pixels."""
     if not folder.history.exists():
         return []
-    errors_px = [record["validation_rmse_px"] for record in read_history(folder)]
+    errors_px = [record[HistoryColumn.VALIDATION_RMSE_PX] for record in read_history(folder)]
     return [min(errors_px[: epoch + 1]) for epoch in range(len(errors_px))]

@@ -1,7 +1,8 @@
 """From settings to Keras objects.
 
-build       the only door: a network from its settings, and its outputs as coordinates
-losses      the loss and the metric that the settings name
+build       the kinds of networks: a network from its settings
+codecs      what outputs mean: the loss, the reading and the measure of coordinates and of maps
+losses      losses of coordinates
 optimizers  optimizer and learning-rate schedule
 cnn         plain convolutions
 resnet      ResNets, fresh or pretrained

@@ -1,4 +1,4 @@
-"""What a training minimises: losses of coordinates and of maps, and the metric reported beside them."""
+"""Losses of coordinates in [-1, 1], and how the labels that are missing are left out of them."""
 
 import math
 from collections.abc import Callable
@@ -8,41 +8,35 @@ import keras
 from keras import ops
 
 from fkd.core.keypoints import HALF_WIDTH_PX
-from fkd.experiment.network import MapNetwork, Network
 from fkd.experiment.training import Training
-from fkd.training.networks.build import Tensor, read_points
-from fkd.training.networks.maps import HeatmapLoss
-
-
-def build_loss(training: Training, network: Network) -> keras.losses.Loss:
-    """The loss that the settings name, of (truth, outputs).
-
-    truth: NaN where a point has no label; such a point adds nothing.
-    """
-    if training.loss == "kl_divergence" and isinstance(network, MapNetwork):
-        return HeatmapLoss(network.sigma_px)
-    return CoordinateLoss(training, network)
+from fkd.training.networks.maps import HeatmapLoss, Tensor
 
 
 class CoordinateLoss(keras.losses.Loss):
     """A loss of the coordinates that are read off a network's outputs, to which maps may add their own.
 
+    read: outputs -> (batch, 2 * points) coordinates. divergence: the loss of the maps themselves, which
+    `training.map_divergence` weighs; None for networks that draw none.
+
     A class, because of a plain function's arguments Keras drops the last axis where it is 1, as it is in the
     maps of a single point.
     """
 
-    def __init__(self, training: Training, network: Network) -> None:
+    def __init__(
+        self,
+        training: Training,
+        read: Callable[[Tensor], Tensor],
+        divergence: HeatmapLoss | None = None,
+    ) -> None:
         super().__init__(name=training.loss)
-        self._network, self._of_coordinates = network, _coordinate_loss(training)
-        self._map_divergence = training.map_divergence
-        if isinstance(network, MapNetwork):
-            self._divergence = HeatmapLoss(network.sigma_px)
+        self._read, self._of_coordinates = read, _coordinate_loss(training)
+        self._map_divergence, self._divergence = training.map_divergence, divergence
 
     def call(self, truth: Tensor, outputs: Tensor) -> Tensor:
-        """One value a face, shape (batch,), or one for the batch."""
-        coordinates = read_points(self._network, outputs)
+        """One value a face, shape (batch,), or one for the batch; truth is NaN where there is no label."""
+        coordinates = self._read(outputs)
         value = self._of_coordinates(_filled(truth, coordinates), coordinates)
-        if self._map_divergence:
+        if self._map_divergence and self._divergence:
             value += self._map_divergence * self._divergence.call(truth, outputs)
         return value
 
@@ -61,19 +55,11 @@ def _coordinate_loss(training: Training) -> Callable[[Tensor, Tensor], Tensor]:
     return keras.losses.get(training.loss)
 
 
-def build_metric(network: Network) -> Callable[[Tensor, Tensor], Tensor]:
-    """Mean squared error of the labelled coordinates of a batch, in [-1, 1], whatever the loss is.
-
-    truth, outputs -> one number.
-    """
-
-    def squared_error(truth: Tensor, outputs: Tensor) -> Tensor:
-        coordinates = read_points(network, outputs)
-        labelled = ops.sum(ops.cast(~ops.isnan(truth), "float32"))
-        errors = _filled(truth, coordinates) - coordinates
-        return ops.sum(errors**2) / ops.maximum(labelled, 1.0)
-
-    return squared_error
+def labelled_squared_error(truth: Tensor, coordinates: Tensor) -> Tensor:
+    """Mean squared error of the labelled coordinates of a batch, one number; truth is NaN at the others."""
+    labelled = ops.sum(ops.cast(~ops.isnan(truth), "float32"))
+    errors = _filled(truth, coordinates) - coordinates
+    return ops.sum(errors**2) / ops.maximum(labelled, 1.0)
 
 
 def _filled(truth: Tensor, coordinates: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from keras import ops
 from fkd.core.keypoints import HALF_WIDTH_PX
 
 Tensor = Any  # of the Keras backend, or a NumPy array
+Peaks = Literal["soft_argmax", "argmax"]  # how a map's peak is found
 
 # Channels that oneDNN computes together with AVX-512; with AVX2 half as many.
 _ONEDNN_BLOCK = 16
@@ -73,7 +74,7 @@ class HeatmapLoss(keras.losses.Loss):
         return ops.mean(ops.where(labelled, divergence, 0.0), axis=(1, 2))
 
 
-def read_peaks(logits: Tensor, peaks: Literal["soft_argmax", "argmax"]) -> Tensor:
+def read_peaks(logits: Tensor, peaks: Peaks) -> Tensor:
     """Maps as coordinates in [-1, 1], shape (batch, 2 * points): x0, y0, x1, y1, ...
 
     logits: (batch, pixels, points) of square maps. `soft_argmax` is the mean of the map's distribution

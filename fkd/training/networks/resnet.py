@@ -21,7 +21,7 @@ _BASIC_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 def build_resnet(network: ResNet, image_size_px: int, outputs: int, seeds: Iterator[int]) -> keras.Model:
     """A convolution from grey to three channels, a ResNet (He et al. 2016) named `backbone`, a head.
 
-    The weights depend on the seeds alone; `load_pretrained` puts others in. Input (image_size_px,
+    The weights depend on the seeds alone; `load_resnet_weights` puts others in. Input (image_size_px,
     image_size_px, 1), output (outputs,). Raises UserError where the depth needs a missing package.
     """
     layers = keras.layers
@@ -35,7 +35,7 @@ def build_resnet(network: ResNet, image_size_px: int, outputs: int, seeds: Itera
     return keras.Model(image, add_head(backbone(x), network, outputs, seeds))
 
 
-def load_pretrained(model: keras.Model, network: ResNet) -> None:
+def load_resnet_weights(model: keras.Model, network: ResNet) -> None:
     """Put the weights that the settings name into the model's backbone; `none` leaves it as it is.
 
     Raises UserError where they cannot be downloaded, are missing, damaged, or of another network.

@@ -15,7 +15,7 @@ from repository import SHARED_DATA
 from fkd.core.errors import UserError
 from fkd.core.keypoints import CENTRE_PX, IMAGE_SIZE_PX, KAGGLE15
 from fkd.data.synthetic import data_set as synthetic
-from fkd.data.synthetic.data_set import draw_faces, write_synthetic
+from fkd.data.synthetic.data_set import draw_synthetic_faces, write_synthetic
 from fkd.data.synthetic.face_drawing import draw_face
 from fkd.data.synthetic.face_model import Identity, Scene
 
@@ -114,7 +114,7 @@ def test_no_person_is_in_training_and_test(monkeypatch: pytest.MonkeyPatch, tmp_
         blank = np.zeros((len(indices), 1, 1), np.uint8)
         return blank, np.zeros((len(indices), len(KAGGLE15.names), 2), np.float32)
 
-    monkeypatch.setattr(synthetic, "draw_faces", note_identities)
+    monkeypatch.setattr(synthetic, "draw_synthetic_faces", note_identities)
     write_synthetic(tmp_path / "set", training_faces=TRAINING_FACES, test_faces=TEST_FACES)
     groups = pd.read_csv(tmp_path / "set" / "groups.csv")
     assert groups.row.tolist() == list(range(TRAINING_FACES))
@@ -171,7 +171,7 @@ def test_the_mean_shape_is_a_bad_answer(folder: Path) -> None:
 
 
 def test_most_of_the_mean_shapes_error_is_not_a_shift_of_the_face() -> None:
-    _, keypoints = draw_faces(0, range(60), range(60), [False] * 60)
+    _, keypoints = draw_synthetic_faces(0, range(60), range(60), [False] * 60)
     errors = keypoints - keypoints.mean(axis=0)
     unshifted = errors - errors.mean(axis=1, keepdims=True)
     assert (unshifted**2).mean() > 0.5 * (errors**2).mean()
@@ -190,8 +190,8 @@ def mirrored(keypoints: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
 
 
 def test_a_face_depends_on_its_numbers_only() -> None:
-    images, keypoints = draw_faces(3, [7, 8, 9], [0, 1, 2], [False, True, False])
-    image, points = draw_faces(3, [8], [1], [True])
+    images, keypoints = draw_synthetic_faces(3, [7, 8, 9], [0, 1, 2], [False, True, False])
+    image, points = draw_synthetic_faces(3, [8], [1], [True])
     np.testing.assert_array_equal(images[1:2], image)
     np.testing.assert_array_equal(keypoints[1:2], points)
 

@@ -23,7 +23,6 @@ from fkd.report.figures.data_figures import (
     mean_image,
     mean_shape_px,
     missing_share,
-    outside_frame,
     pairs_of_other_faces,
     spread_rows,
 )
@@ -115,11 +114,6 @@ def test_crosses_mark_labels_outside() -> None:
     assert len(inside.get_offsets()) == 8
     frame = axes.patches[0].get_bbox()
     assert (frame.x0, frame.y0, frame.x1, frame.y1) == (-0.5, -0.5, 95.5, 95.5)
-
-
-def test_frame_ends_half_a_pixel_beyond_the_last_centres() -> None:
-    points_px = np.array([[[-0.5, 95.5], [-0.6, 5], [5, 95.6], [NAN, NAN], [NAN, 200]]])
-    assert outside_frame(points_px).tolist() == [[False, True, True, False, False]]
 
 
 def test_shares_of_blocks_whose_last_is_smaller() -> None:

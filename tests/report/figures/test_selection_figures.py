@@ -43,15 +43,15 @@ def test_a_member_that_weighs_double_says_so(tmp_path: Path):
 
 def test_error_against_ensemble_size(tmp_path: Path):
     (axes,) = _axes(_section(tmp_path, 1.0, -0.8, 0.9), "ensemble-size")
-    best_first, selected, chosen, everyone, honest = axes.lines
+    best_first, selected, chosen, everyone, cross_validated = axes.lines
     # -0.8; (-0.8 + 0.9) / 2 = 0.05; (-0.8 + 0.9 + 1) / 3: the best two are chosen, in either order
     np.testing.assert_allclose(best_first.get_xydata(), [[1, 4], [2, 0.25], [3, 5.5 / 3]], atol=1e-4)
     np.testing.assert_allclose(selected.get_xydata(), best_first.get_xydata())
     np.testing.assert_allclose(chosen.get_xydata(), [[2, 0.25]], atol=1e-4)
     assert everyone.get_ydata()[0] == pytest.approx(5.5 / 3, rel=1e-4)
     # Each half of the faces chooses the same two.
-    assert honest.get_ydata()[0] == pytest.approx(0.25, abs=1e-4)
-    assert honest.get_label() == "chosen, honest: 0.250"
+    assert cross_validated.get_ydata()[0] == pytest.approx(0.25, abs=1e-4)
+    assert cross_validated.get_label() == "chosen, cross-validated: 0.250"
 
 
 def test_policies_that_choose_the_best_have_one_curve(tmp_path: Path):
@@ -72,9 +72,9 @@ def test_what_the_choice_is_worth(tmp_path: Path):
     (name, four), _ = _section(tmp_path, 1.0, -0.8).facts
     assert name == "four, validation RMSE"
     assert four.splitlines() == [
-        "best single 4.000 px honest, 4.000 px on the faces that chose",
-        "all 2 averaged 0.500 px honest, 0.500 px on the faces that chose",
-        "chosen (greedy) 0.500 px honest, 0.500 px on the faces that chose",
+        "best single 4.000 px cross-validated, 4.000 px on the faces that chose",
+        "all 2 averaged 0.500 px cross-validated, 0.500 px on the faces that chose",
+        "chosen (greedy) 0.500 px cross-validated, 0.500 px on the faces that chose",
         "members 01, 00",
     ]
 

@@ -13,10 +13,12 @@ from interruptible import PATIENCE_S, start, wait_until
 from repository import REPOSITORY
 
 from fkd.core.errors import UserError
+from fkd.data.faces import Faces
 from fkd.experiment.files import load_experiment
+from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import Run
 from fkd.runs.engines.ray_tasks import _train_member, ray_cluster
-from fkd.runs.worker import Work
+from fkd.runs.job import Job
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 
@@ -155,9 +157,15 @@ def test_a_missing_token_is_one_line(
 
 
 def test_a_machine_that_does_not_see_the_store_says_so(tiny_experiment: Path, tmp_path: Path):
-    work = Work(Run(tmp_path / "run"), load_experiment(str(tiny_experiment)), None, {}, tmp_path, None)  # type: ignore[arg-type]
+    nobody = Faces(np.zeros((0, 96, 96), np.uint8), np.zeros((0, 15, 2), np.float32), np.zeros(0, np.int64))
+    job = Job(
+        run=Run(tmp_path / "run"),
+        experiment=load_experiment(str(tiny_experiment)),
+        faces=nobody,
+        splits={},
+    )
     with pytest.raises(UserError, match=r"expected to find .*run, found none; give all machines a shared"):
-        _train_member(work, ("four", 0), None)
+        _train_member(job, MemberId("four", 0), None)
 
 
 def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch):

@@ -8,7 +8,7 @@ import pytest
 
 from fkd.runs.locks import process_is_dead
 from fkd.runs.remote import lease as lease_module
-from fkd.runs.remote.lease import Holder, Lease, Leases, LeaseTiming
+from fkd.runs.remote.lease import Lease, LeaseHolder, Leases, LeaseTiming
 from fkd.runs.remote.object_store import ObjectStore
 
 KEY = "run/four/00/lease.json"
@@ -68,16 +68,16 @@ def test_one_holds_and_the_other_learns_who(objects: ObjectStore):
     first, second = _leases(objects), _leases(objects)
     lease = _acquire(first)
     assert second.acquire(KEY) is None
-    assert second.holder(KEY).endswith(f"pid {os.getpid()}")
+    assert second.holder(KEY).startswith(f"process {os.getpid()} on ")
     lease.release()
     _acquire(second).stop()
 
 
 def test_a_heartbeat_changes_the_lease_and_keeps_its_owner(objects: ObjectStore):
     lease = _acquire(_leases(objects))
-    before = Holder.parse(objects.read(KEY))
+    before = LeaseHolder.parse(objects.read(KEY))
     assert lease.confirm()
-    after = Holder.parse(objects.read(KEY))
+    after = LeaseHolder.parse(objects.read(KEY))
     assert (after.owner, after.beat) == (before.owner, before.beat + 1)
     lease.stop()
 
@@ -85,7 +85,7 @@ def test_a_heartbeat_changes_the_lease_and_keeps_its_owner(objects: ObjectStore)
 def test_the_heartbeat_runs_by_itself(objects: ObjectStore):
     leases = Leases(objects, pytest.fail, LeaseTiming(heartbeat_s=0.01))
     lease = _acquire(leases)
-    while Holder.parse(objects.read(KEY)).beat < 3:
+    while LeaseHolder.parse(objects.read(KEY)).beat < 3:
         assert not lease.lost.wait(0.01)
     lease.release()
     with pytest.raises(FileNotFoundError):
@@ -111,7 +111,7 @@ def test_a_lease_unchanged_for_a_minute_is_taken_over_and_its_holder_learns_it(
     assert lost.lost.is_set()
     assert "lost, now held by" in said[-1]
     lost.release()
-    assert Holder.parse(objects.read(KEY)).owner == won.holder.owner, "the loser removes nothing"
+    assert LeaseHolder.parse(objects.read(KEY)).owner == won.holder.owner, "the loser removes nothing"
     won.stop()
 
 
@@ -135,15 +135,15 @@ def _dead_pid() -> int:
 
 
 def test_a_dead_process_of_this_machine_is_taken_over_at_once(objects: ObjectStore, machines):
-    dead = Holder("token", "host", "here", _dead_pid(), 0)
+    dead = LeaseHolder("host", _dead_pid(), owner="token", machine="here", beat=0)
     objects.write(KEY, dead.content())
     said: list[str] = []
     _acquire(_leases(objects, said)).stop()
-    assert f"taken over from host, pid {dead.pid}: its process is dead" in said[0]
+    assert f"taken over from process {dead.pid} on host: its process is dead" in said[0]
 
 
 def test_a_dead_pid_of_another_machine_means_nothing(objects: ObjectStore, machines):
-    objects.write(KEY, Holder("token", "host", "there", _dead_pid(), 0).content())
+    objects.write(KEY, LeaseHolder("host", _dead_pid(), owner="token", machine="there", beat=0).content())
     assert _leases(objects).acquire(KEY) is None
 
 
@@ -153,8 +153,8 @@ def test_processes_live_and_die():
 
 
 def test_of_two_that_take_over_the_last_to_write_wins(objects: ObjectStore, machines, monkeypatch):
-    objects.write(KEY, Holder("token", "host", "here", _dead_pid(), 0).content())
-    rival = Holder("rival", "host", "there", 1, 0).content()
+    objects.write(KEY, LeaseHolder("host", _dead_pid(), owner="token", machine="here", beat=0).content())
+    rival = LeaseHolder("host", 1, owner="rival", machine="there", beat=0).content()
     monkeypatch.setattr(lease_module.time, "sleep", lambda _: objects.write(KEY, rival))
     assert _leases(objects).acquire(KEY) is None
 
@@ -192,7 +192,7 @@ def test_without_the_store_a_lease_is_taken_on_trust_and_written_later(objects: 
     assert "going on" in said[0]
     broken.down = False
     assert lease.confirm()
-    assert Holder.parse(objects.read(KEY)).owner == lease.holder.owner
+    assert LeaseHolder.parse(objects.read(KEY)).owner == lease.holder.owner
     lease.stop()
 
 

@@ -8,8 +8,7 @@ from pydantic import ValidationError
 from fkd.core.keypoints import to_pixels, to_unit
 from fkd.experiment.network import ResidualNetwork
 from fkd.experiment.training import Training
-from fkd.training.networks.build import read_points
-from fkd.training.networks.losses import build_loss
+from fkd.training.networks.codecs import codec_of
 from fkd.training.networks.residual import build_residual
 
 
@@ -65,11 +64,10 @@ def test_it_learns_where_the_bright_dot_is():
         truth[face] = x, y
     settings = network((4, 4), output_level=0)
     model = build_residual(settings, 96, 1, itertools.count())
-    model.compile(
-        "adam", build_loss(Training(loss="huber", map_divergence=0.01), settings), jit_compile=False
-    )
+    codec = codec_of(settings)
+    model.compile("adam", codec.loss(Training(loss="huber", map_divergence=0.01)), jit_compile=False)
     model.optimizer.learning_rate = 0.03
     for _ in range(60):
         model.train_on_batch(images, to_unit(truth))
-    points_px = to_pixels(np.asarray(read_points(settings, model(images, training=True))))
+    points_px = to_pixels(np.asarray(codec.read(model(images, training=True))))
     assert np.abs(points_px - truth).max() <= 3

@@ -11,7 +11,7 @@ import pytest
 
 from fkd.core.errors import UserError
 from fkd.experiment.network import Dense, ResNet
-from fkd.training.networks.resnet import build_resnet, load_pretrained
+from fkd.training.networks.resnet import build_resnet, load_resnet_weights
 
 HUB = importlib.util.find_spec("keras_hub") is not None
 needs_hub = pytest.mark.skipif(not HUB, reason="keras-hub is not installed: make resnet")
@@ -126,14 +126,14 @@ def test_without_keras_hub_the_error_says_how_to_get_it(depth: int, monkeypatch:
 
 def test_no_weights_leave_the_network_as_it_was():
     model = tiny(1)
-    load_pretrained(model, named(50, "none"))
+    load_resnet_weights(model, named(50, "none"))
     assert_same_weights(model, tiny(1))
 
 
 @needs_hub
 def test_a_file_fills_the_backbone_and_nothing_else(source: keras.Model, files: Path):
     model = build(18)
-    load_pretrained(model, named(18, files / "backbone.weights.h5"))
+    load_resnet_weights(model, named(18, files / "backbone.weights.h5"))
     assert_same_weights(model.get_layer("backbone"), source.get_layer("backbone"))
     untouched = build(18).get_weights()
     np.testing.assert_array_equal(model.get_weights()[0], untouched[0])  # the colours
@@ -143,7 +143,7 @@ def test_a_file_fills_the_backbone_and_nothing_else(source: keras.Model, files: 
 def test_a_file_in_the_format_of_the_published_ones(tmp_path: Path):
     source, model = build(50, first_seed=100), build(50)
     source.get_layer("backbone").save(tmp_path / "notop.h5")
-    load_pretrained(model, named(50, tmp_path / "notop.h5"))
+    load_resnet_weights(model, named(50, tmp_path / "notop.h5"))
     assert_same_weights(model.get_layer("backbone"), source.get_layer("backbone"))
 
 
@@ -154,10 +154,10 @@ def test_a_preset_folder_even_by_the_name_of_a_published_one(
     monkeypatch.chdir(tmp_path)
     source.get_layer("backbone").save_to_preset("resnet_18_imagenet")
     model = build(18)
-    load_pretrained(model, named(18, "resnet_18_imagenet"))
+    load_resnet_weights(model, named(18, "resnet_18_imagenet"))
     assert_same_weights(model.get_layer("backbone"), source.get_layer("backbone"))
     with pytest.raises(UserError, match=r"a ResNet34 with 21,301,696 weights, received .* 11,186,112"):
-        load_pretrained(build(34), named(34, "resnet_18_imagenet"))
+        load_resnet_weights(build(34), named(34, "resnet_18_imagenet"))
 
 
 @needs_hub
@@ -181,19 +181,19 @@ def test_what_cannot_be_loaded_is_one_line(files: Path, name: str, content: byte
     if name == "empty":
         path.mkdir()
     with pytest.raises(UserError, match=rf"^network.weights: .*{name}.*{problem}.*$"):
-        load_pretrained(build(18), named(18, path))
+        load_resnet_weights(build(18), named(18, path))
 
 
 @needs_hub
 def test_the_weights_of_another_depth_are_refused(files: Path):
     with pytest.raises(UserError, match=r"^network.weights: .*weights of a ResNet34 without its top.*$"):
-        load_pretrained(build(34), named(34, files / "backbone.weights.h5"))
+        load_resnet_weights(build(34), named(34, files / "backbone.weights.h5"))
 
 
 def test_imagenet_at_depth_50(monkeypatch: pytest.MonkeyPatch):
     model, wanted = tiny(1), []
     monkeypatch.setattr("keras.applications.ResNet50", lambda **wishes: wanted.append(wishes) or tiny(2))
-    load_pretrained(model, named(50, "imagenet"))
+    load_resnet_weights(model, named(50, "imagenet"))
     assert wanted == [{"weights": "imagenet", "include_top": False}]
     assert_same_weights(model, tiny(2))
 
@@ -203,7 +203,7 @@ def test_imagenet_at_depth_18(monkeypatch: pytest.MonkeyPatch):
     presets = {"resnet_18_imagenet": tiny(2)}
     monkeypatch.setattr("keras_hub.models.ResNetBackbone.from_preset", presets.__getitem__)
     model = tiny(1)
-    load_pretrained(model, named(18, "imagenet"))
+    load_resnet_weights(model, named(18, "imagenet"))
     assert_same_weights(model, tiny(2))
 
 
@@ -223,7 +223,7 @@ def test_imagenet_without_a_network_names_the_ways_out(
     model = tiny(1)
     monkeypatch.setattr(downloader, fail)
     with pytest.raises(UserError) as caught:
-        load_pretrained(model, named(depth, "imagenet"))
+        load_resnet_weights(model, named(depth, "imagenet"))
     assert str(caught.value) == (
         f"network.weights: the ImageNet weights of the ResNet{depth} cannot be had "
         "(URL fetch failure: Name or service not known); give the path of a local weights file, "
@@ -236,4 +236,4 @@ def test_there_is_no_imagenet_at_depth_34():
     with pytest.raises(
         UserError, match=r"no ImageNet weights of a plain ResNet34; give the path of a weights"
     ):
-        load_pretrained(tiny(1), named(34, "imagenet"))
+        load_resnet_weights(tiny(1), named(34, "imagenet"))

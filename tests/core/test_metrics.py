@@ -1,0 +1,27 @@
+"""Measures of predictions against labels, by numbers that can be checked by hand."""
+
+import numpy as np
+
+from fkd.core.metrics import distances_px, rmse_px, spread_px
+
+# Two rows of one point; the second row's y has no label. Errors: (3, 4) and (0,).
+TRUTH = np.array([[[10.0, 10.0]], [[20.0, np.nan]]])
+PREDICTIONS = np.array([[[13.0, 14.0]], [[20.0, 50.0]]])
+
+
+def test_rmse_is_over_all_labelled_coordinates():
+    assert rmse_px(PREDICTIONS, TRUTH) == np.sqrt((9 + 16 + 0) / 3)
+
+
+def test_rmse_without_a_prediction_or_a_label():
+    assert rmse_px(np.full_like(TRUTH, np.nan), TRUTH) == np.inf
+    assert np.isnan(rmse_px(PREDICTIONS, np.full_like(TRUTH, np.nan)))
+
+
+def test_distance_from_the_label():
+    np.testing.assert_allclose(distances_px(PREDICTIONS, TRUTH), [[5], [np.nan]])
+
+
+def test_the_spread_takes_x_and_y_together():
+    # x: 0 and 6, deviation 3; y: 0 and 8, deviation 4
+    np.testing.assert_allclose(spread_px(np.array([[[[0.0, 0.0]]], [[[6.0, 8.0]]]])), [[5]])
