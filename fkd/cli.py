@@ -111,14 +111,12 @@ def train(
     spot_notice: Annotated[
         SpotNotice | None, typer.Option("--spot-notice", help="Ask this cloud for its two minutes' notice")
     ] = None,
-    at_once: Annotated[
-        int, typer.Option(min=1, help="Train so many members in one step; worth it on a GPU")
-    ] = 1,
+    at_once: Annotated[int, typer.Option(min=1, help="Members to train in one step; worth it on a GPU")] = 1,
     engine: Annotated[
         EngineName, typer.Option(help="Train on this machine, or a member a task on a Ray cluster")
     ] = EngineName.LOCAL,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Train so many members side by side, in processes of this machine")
+        int, typer.Option(min=1, help="Members to train side by side, in processes of this machine")
     ] = 1,
     address: Address = None,
 ) -> None:
@@ -194,7 +192,7 @@ def predict(
 ) -> None:
     """Find the faces of photos and their points: NAME-points.jpg or .png, points.json, points.csv.
 
-    Photos without a face and photos that cannot be read are said, and the others go on; the status is 1 at
+    Photos without a face and photos that cannot be read are reported, the others go on; the status is 1 at
     the end if any could not be read.
     """
     from fkd import pipeline

@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import read_results
+from hypothesis import settings
 from interruptible import train_alone
 from metadata_service import Metadata
 from repository import REPOSITORY
 from tiny_experiment import TINY_EXPERIMENT
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# A property's speed is not what is tested, and two busy cores are slow.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:

@@ -116,7 +116,7 @@ class Augmentation(Settings):
     perspective: Perspective = Perspective()
 
     def times(self, magnitude: float) -> "Augmentation":
-        """The same changes, as often, over so many times their ranges."""
+        """The same changes, equally often, with their ranges multiplied by a factor."""
         changes = {
             name: settings | {key: magnitude * settings[key] for key in _RANGES if key in settings}
             for name, settings in self.model_dump().items()

@@ -22,7 +22,7 @@ class Prediction(Settings):
     detector: `haar` predicts inside the face that OpenCV finds, where it finds exactly one.
     peaks: how the maps of networks that draw them are read; validation during training reads `soft_argmax`.
     mirrored: every face is predicted as it is and mirrored, and the two are averaged.
-    views: so many views of a face are averaged: as it is, and turned, scaled and moved a little.
+    views: the number of views of a face that are averaged: as it is, and turned, scaled and moved a little.
     label_offsets: a submission adds what the labels of validation faces with as many labelled points as are
     asked for are off by on average: sources label by different conventions, and other points.
     """

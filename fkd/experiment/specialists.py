@@ -38,7 +38,7 @@ class MemberId(NamedTuple):
 
 
 class Variant(Settings):
-    """What a member does otherwise than the experiment says.
+    """What a member does differently from the rest of the experiment.
 
     augmentation_magnitude: factor on the ranges of the augmentation. map_divergence: in place of that of the
     training.

@@ -1,4 +1,4 @@
-"""How one member is trained: loss, optimiser, learning-rate schedule, limits. Names are Keras' own."""
+"""How one member is trained: loss, optimizer, learning-rate schedule, limits. Names are Keras' own."""
 
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 
 class Optimizer(Settings):
-    """A Keras optimiser by its name; `rho` belongs to RMSProp, `weight_decay` to AdamW."""
+    """A Keras optimizer by its name; `rho` belongs to RMSProp, `weight_decay` to AdamW."""
 
     name: Literal["rmsprop", "sgd", "adagrad", "adam", "adamw", "nadam"] = "rmsprop"
     learning_rate: float = Field(1e-3, gt=0)
@@ -24,7 +24,7 @@ class Optimizer(Settings):
 
 
 class Constant(Settings):
-    """The optimiser's learning rate throughout."""
+    """The optimizer's learning rate throughout."""
 
     name: Literal["constant"] = "constant"
 
@@ -39,9 +39,9 @@ class ExponentialDecay(Settings):
 
 
 class CosineDecay(Settings):
-    """Half a cosine from the optimiser's learning rate to zero at the end of `epochs`, or of the training.
+    """Half a cosine from the optimizer's learning rate to zero at the end of `epochs`, or of the training.
 
-    warmup_epochs: the rate rises to the optimiser's in a straight line before it falls. With a warm-up of a
+    warmup_epochs: the rate rises to the optimizer's in a straight line before it falls. With a warm-up of a
     third of the training this is the one-cycle schedule (Smith and Topin 2018) at a constant momentum.
     """
 
@@ -75,9 +75,9 @@ class Training(Settings):
     precision: of the training steps, by the name of Keras' dtype policy; weights and predictions are float32,
     and so are the steps on a processor that has no instructions for bfloat16.
     shared_batches: all members of a specialist see the same batches, not each its own.
-    max_images: the training ends after about so many images (whole batches) where max_epochs allows more.
+    max_images: the training ends after about this many images (whole batches) where max_epochs allows more.
     checkpoint_seconds: the state is saved at least this far apart, in the middle of an epoch too.
-    deterministic: the same rounding on a GPU every time, at the cost of speed; a CPU needs it not.
+    deterministic: the same rounding on a GPU every time, at the cost of speed; on a CPU it changes nothing.
     """
 
     loss: Loss = "mean_squared_error"

@@ -14,7 +14,7 @@ from fkd.report.tables import markdown_table
 if TYPE_CHECKING:
     import pandas as pd
 
-# A page shows so many columns at most; of more, these stay in the CSV.
+# A page shows at most this many columns; of more, these stay in the CSV.
 _COLUMNS_AT_MOST = 7
 _IN_THE_CSV = ("checksum", "command", "networks", "epochs", "images seen by each", "images/s", "parameters")
 _REMARKS = ("published", "remark")

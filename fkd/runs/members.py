@@ -132,7 +132,7 @@ def _held(
 
 
 def _is_done(folder: MemberFolder, progress: MemberProgress) -> bool:
-    """Whether a member is finished and whole; what is damaged is said and made again from the last state."""
+    """Whether a member is finished and whole; damaged files are reported and made again from the state."""
     if not folder.done.exists():
         return False
     if damaged := damaged_files(folder):

@@ -63,7 +63,7 @@ class Progress:
         self._said_once = line
 
     def start_member(self, name: str, epoch: int, batch: int) -> None:
-        """A member begins, or goes on after so many epochs and batches of the next one."""
+        """A member begins, or goes on after this many epochs and batches of the next one."""
         self._epochs[name], self._validations[name] = epoch, ""
         if not self._training:
             self._last_batch_s = time.monotonic()

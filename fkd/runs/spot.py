@@ -5,10 +5,11 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fkd.core.interrupt import StopRequest
+from fkd.core.say import Say
 
 # The variable by which the AWS SDKs, too, are told another address.
 ENDPOINT_VARIABLE = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
@@ -19,13 +20,11 @@ _TOKEN_LIFETIME_S = 21600
 
 
 @contextmanager
-def watch_ec2(
-    request: StopRequest, say: Callable[[str], None], poll_interval_s: float = _POLL_INTERVAL_S
-) -> Iterator[None]:
+def watch_ec2(request: StopRequest, say: Say, poll_interval_s: float = _POLL_INTERVAL_S) -> Iterator[None]:
     """Ask the EC2 instance metadata service for a spot notice in the background; a notice raises the flag.
 
     The protocol is IMDSv2: a token by PUT, then `spot/instance-action`, which answers 404 until there is a
-    notice. A service that cannot be reached is said once and asked again.
+    notice. A service that cannot be reached is reported once and asked again.
     """
     over = threading.Event()
     endpoint = os.environ.get(ENDPOINT_VARIABLE, _DEFAULT_ENDPOINT).rstrip("/")

@@ -245,7 +245,7 @@ def _shade(
     stretches = _draw(rng, contrast.probability, contrast.limit, len(pictures), 1)
     gains = _draw(rng, brightness.probability, brightness.limit, len(pictures), 1)
     means = np.array([cv2.mean(picture)[:1] for picture in pictures]) / MAX_GREY
-    # What becomes of a pixel hangs on its grey level alone: one table a face.
+    # What becomes of a pixel depends on its grey level alone: one table per face.
     levels = np.clip(GREY_LEVELS + stretches * (GREY_LEVELS - means), 0, 1)
     levels = np.clip((1 + gains) * levels, 0, 1).astype(np.float32)
     images = np.empty(pictures.shape, np.float32)

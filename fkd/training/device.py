@@ -56,7 +56,7 @@ def precision_note(asked: Precision) -> str:
 
 
 def take_share(cpus: int | None, gpu_memory: float = 1.0) -> None:
-    """Use so many threads, None for as many as there are cores, and so much of every visible GPU's memory.
+    """Limit the threads, None for one per core, and the share of every visible GPU's memory.
 
     gpu_memory: 1 for all. To be called before anything is computed; with another backend than TensorFlow it
     does nothing. Raises UserError where this process has computed with another number of threads.

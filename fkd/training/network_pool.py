@@ -37,7 +37,7 @@ class NetworkPool:
         self._evaluated = build_model(experiment.network, self._points, (0,))
 
     def take(self, seed: Sequence[int]) -> keras.Model:
-        """A compiled network with the weights that the seed gives and an optimiser at its first step."""
+        """A compiled network with the weights that the seed gives and an optimizer at its first step."""
         model = self._free.pop() if self._free else self._compile()
         fresh = build_model(self._experiment.network, self._points, seed)
         _assign(model.variables, fresh.variables)

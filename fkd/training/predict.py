@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fkd.core.keypoints import MAX_GREY, mirror_pixels, to_pixels, to_unit
+from fkd.core.keypoints import MAX_GREY, average_augmented, mirror_pixels, to_pixels, to_unit
 from fkd.experiment.experiment import Experiment
 from fkd.training.networks.codecs import Codec, codec_of
 from fkd.training.networks.maps import Peaks
 from fkd.training.test_time_augmentation import Matrix, unwarp_points, view_matrices, warp_faces
 
-# One shape for every call, so that the network is traced once; 68 heatmaps of so many faces are 0.3 GB.
+# One shape for every call, so that the network is traced once; 68 heatmaps of that many faces take 0.3 GB.
 _BATCH = 128
 
 
@@ -34,7 +34,7 @@ def predict_pixels(
         predict_view(model, codec, twins, images, matrix, prediction.peaks, batch)
         for matrix in view_matrices(prediction.views)
     ]
-    return np.mean(predictions, axis=(0, 1))
+    return average_augmented(np.stack(predictions))
 
 
 def predict_view(

@@ -1,6 +1,6 @@
 """Everything that a training run needs to go on exactly, in one atomic file.
 
-The file is an .npz without pickles: the network's variables (seed generators included), the optimiser's, the
+The file is an .npz without pickles: the network's variables (seed generators included), the optimizer's, the
 best weights so far, the counters and history as JSON text, and a checksum over all of it. The state before
 it is kept.
 """
@@ -10,7 +10,6 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import numpy.typing as npt
 
 from fkd.core.errors import UserError
 from fkd.core.files import atomic_write_bytes, keep_previous
+from fkd.core.say import Say
 from fkd.experiment.store import MemberFolder
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -73,10 +73,10 @@ def save_state(folder: MemberFolder, model: keras.Model, state: TrainingState) -
     state.saving_seconds += time.monotonic() - started_s
 
 
-def load_state(folder: MemberFolder, model: keras.Model, say: Callable[[str], None]) -> TrainingState:
+def load_state(folder: MemberFolder, model: keras.Model, say: Say) -> TrainingState:
     """Put the newest readable state into the model and return its counters; a fresh one if there is none.
 
-    A damaged state is said, moved aside and replaced by the one before it; where none is left, that is said
+    A damaged state is reported, moved aside and replaced by the one before it; a lack of both is reported
     and the member starts again. Raises UserError when a state belongs to another network.
     """
     damaged = False

@@ -7,13 +7,14 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fkd.core.errors import UserError
+from fkd.core.errors import UserError, one_line
 from fkd.core.interrupt import InterruptedTrainingError, StopRequest, stop_on_signals
+from fkd.core.say import Say
 from fkd.experiment.resources import Resources
 from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import Run, is_done
@@ -63,7 +64,7 @@ def ray_cluster(address: str | None) -> Iterator[None]:
         with _same_signal_handlers():
             ray.init(address or "local", **settings)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        complaint = " ".join(str(error).split()).partition(". ")[0]
+        complaint = one_line(error).partition(". ")[0]
         raise UserError(
             f"--address {address}: expected a Ray cluster, received: {complaint}; see that it runs (ray "
             "status) and, if it has a token, that this machine has it: RAY_AUTH_MODE=token, ~/.ray/auth_token"
@@ -106,8 +107,8 @@ def member_cpus(resources: Resources) -> int:
     return resources.cpus or os.cpu_count() or 1
 
 
-def task_resources(resources: Resources, say: Callable[[str], None]) -> dict[str, float]:
-    """What Ray is asked for a member, by Ray's names; what no machine of the cluster has yet is said."""
+def task_resources(resources: Resources, say: Say) -> dict[str, float]:
+    """What Ray is asked for a member, by Ray's names; what no machine of the cluster has yet is reported."""
     import ray
 
     cpus = member_cpus(resources)

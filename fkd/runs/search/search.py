@@ -14,6 +14,7 @@ from ray.tune.schedulers import ASHAScheduler
 
 from fkd.core.errors import UserError
 from fkd.core.interrupt import InterruptedTrainingError, StopRequest
+from fkd.core.say import Say
 from fkd.data.faces import FaceData
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.specialists import MemberId
@@ -28,10 +29,10 @@ from fkd.runs.search.trials import Outcome, Trial
 from fkd.runs.splits import Split
 from fkd.training.device import take_share
 
-# ASHA (Li et al. 2018) lets one trial in so many go on to as many times the epochs.
+# ASHA (Li et al. 2018) lets one trial in this many go on to as many times the epochs.
 _REDUCTION = 3
 
-MakeSplits = Callable[[Run, Experiment, FaceData, Callable[[str], None]], dict[str, Split]]
+MakeSplits = Callable[[Run, Experiment, FaceData, Say], dict[str, Split]]
 
 
 def search(
@@ -42,7 +43,7 @@ def search(
     store_folder: Path,
     store_url: str | None,
     splits: MakeSplits,
-    say: Callable[[str], None],
+    say: Say,
     stop: StopRequest,
 ) -> list[Outcome]:
     """Train a member of the specialist in every trial on the connected cluster; the best outcome first.
@@ -97,7 +98,7 @@ def _job(
     store_folder: Path,
     store_url: str | None,
     splits: MakeSplits,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Job:
     """A trial's run opened in the store, and what trains the specialist's first member in it."""
     run = Run(store_folder / f"{trial.name}-{faces.name}")
@@ -151,7 +152,7 @@ class _Reports:
 class _Shown(tune.Callback):
     """Says and keeps how every trial came out."""
 
-    def __init__(self, trials: Sequence[Trial], say: Callable[[str], None]) -> None:
+    def __init__(self, trials: Sequence[Trial], say: Say) -> None:
         self._trials, self._say = trials, say
         self.outcomes: list[Outcome] = []
 

@@ -33,7 +33,7 @@ class Distribution(Settings):
         return self
 
     def draw(self, rng: np.random.Generator) -> Any:
-        """A value; numbers have so many digits as a person would write."""
+        """A value; numbers have as many digits as a person would write."""
         if self.choice:
             return self.choice[rng.integers(len(self.choice))]
         if self.uniform:

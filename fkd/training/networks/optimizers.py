@@ -1,15 +1,16 @@
-"""The optimiser and the learning rate's schedule, as Keras objects."""
+"""The optimizer and the learning rate's schedule, as Keras objects."""
 
 from typing import Any
 
 import keras
 
 from fkd.core.errors import UserError
+from fkd.experiment.store import HistoryColumn
 from fkd.experiment.training import CosineDecay, ExponentialDecay, ReduceOnPlateau, Training
 
 
 def build_optimizer(training: Training, images_per_epoch: int, batch_size: int) -> keras.optimizers.Optimizer:
-    """The Keras optimiser that the settings name, with its schedule where that is a function of the step."""
+    """The Keras optimizer that the settings name, with its schedule where that is a function of the step."""
     settings, average = training.optimizer, training.weight_averaging
     config: dict[str, Any] = {"learning_rate": _learning_rate(training, images_per_epoch, batch_size)}
     if settings.name == "rmsprop":
@@ -49,7 +50,7 @@ def build_plateau(
 ) -> keras.callbacks.ReduceLROnPlateau:
     """Keras' callback at the start of a training; told of every epoch again, it stands where it stood."""
     callback = keras.callbacks.ReduceLROnPlateau(
-        monitor="validation_rmse_px",
+        monitor=HistoryColumn.VALIDATION_RMSE_PX,
         factor=schedule.factor,
         patience=schedule.patience_epochs,
         mode="min",

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fkd.core.errors import UserError
+from fkd.core.errors import UserError, one_line
 from fkd.experiment.network import ResNet
 from fkd.training.networks.head import add_head
 
@@ -153,5 +153,5 @@ def _one_line(problem: str, advice: str) -> Iterator[None]:
 
 
 def _shortened(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = one_line(error)
     return text if len(text) <= 240 else f"{text[:240]}..."
