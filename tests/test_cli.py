@@ -156,7 +156,7 @@ PRETRAINED = "network={kind: resnet, depth: 50, weights: weights.h5}"
 def test_a_users_mistake_is_one_line_and_status_1(tiny_experiment: Path, faces_folder: Path):
     cases = {
         ("data", "--data", "nowhere"): "nowhere",
-        ("train", "nought", "--data", faces_folder): "no such experiment file",
+        ("train", "nought", "--data", faces_folder): "no such experiment",
         ("train", tiny_experiment, "--data", faces_folder, "--set", "sed=1"): "sed",
         (
             "train",

@@ -283,7 +283,7 @@ def test_machines_share_members(machine, url: str):
     first, second = machine("first", url), machine("second", url)
     assert first.remote.acquire(first.member)
     assert second.remote.acquire(second.member) is None
-    assert "pid" in second.remote.holder(second.member)
+    assert "process" in second.remote.holder(second.member)
     first.finish()
     first.remote.push(first.member)
     first.remote.release(first.member)
