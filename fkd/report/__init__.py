@@ -1,7 +1,7 @@
 """Figures and tables of data, runs and comparisons.
 
-run_page           the whole page of a run
-run_sections       its sections in their order
+run_page           the whole page of a run: data, augmentation, then run_sections
+run_sections       what came of the training, from the curves to the provenance
 run_record         what a run has left behind, read once
 measures           what the figures show, computed; pure
 page               one HTML file without scripts
@@ -10,5 +10,5 @@ tables             tables for the terminal
 comparison         systems side by side, from stored runs
 comparison_tables  their tables, as Markdown and CSV
 markdown           the part of a Markdown file that a command writes
-figures/           the figures, one file a section
+figures/           the figures
 """

@@ -1,4 +1,4 @@
-"""The report of a run: its sections in their order, with predictions on test faces and the run's origin."""
+"""What came of a run, section by section; `run_page` puts the data and the augmentation before them."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -2,7 +2,7 @@
 
 member_training         the loop: one step of several members; a member from its last state to its end
 member_task             what one member learns from and is judged by
-member_files            its history and, at its end, what selecting and predicting read
+member_files            its history, logs and, at its end, all that is kept; done.json is last
 network_pool            compiled networks in which members are trained; the compiled step
 augment                 `Batches(seed)(epoch, index)`: augmented batches as a pure function
 batches                 whose batches a member sees; the next ones are prepared ahead

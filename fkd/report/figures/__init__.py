@@ -1,4 +1,4 @@
-"""The figures of a report, one file a section.
+"""The figures of a report: a file for each section of figures, and how faces are drawn.
 
 data_figures          missing labels, faces, what is odd
 augmentation_figures  random changes: each alone, all at once
