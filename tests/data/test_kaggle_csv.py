@@ -273,40 +273,6 @@ def test_a_bad_table_is_named(
     assert received in message
 
 
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-200])
-
-
-def damage(path: Path) -> None:
-    """Change a byte of the compressed text, so that its CRC-32 does not fit."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def rename_member(path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("other.csv", "a,b\n")
-
-
-BAD_FILES = {
-    "truncated": (truncate, "whole zip file"),
-    "damaged": (damage, "whole zip file"),
-    "no zip": (lambda path: path.write_text("<html>Please sign in</html>"), "whole zip file"),
-    "without the csv": (rename_member, "expected training.csv inside, received other.csv"),
-    "empty": (lambda path: path.write_bytes(b""), "received an empty file"),
-}
-
-
-@pytest.mark.parametrize(("spoil", "words"), BAD_FILES.values(), ids=BAD_FILES)
-def test_a_bad_zip_is_named(tmp_path: Path, spoil: Callable[[Path], object], words: str) -> None:
-    path = write_table(tmp_path, "training", competition_tables()["training"], zipped=True)
-    spoil(path)
-    with pytest.raises(UserError, match=words) as complaint:
-        read_training(path)
-    assert str(path) in str(complaint.value)
-
-
 @pytest.mark.parametrize("stem", ["training", "IdLookupTable", "groups"])
 def test_an_empty_csv_is_named(tmp_path: Path, stem: str) -> None:
     write_competition(tmp_path)
@@ -316,11 +282,6 @@ def test_an_empty_csv_is_named(tmp_path: Path, stem: str) -> None:
     path.write_bytes(b"")
     with pytest.raises(UserError, match=f"{stem}.csv: .* empty file"):
         read(tmp_path)
-
-
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"training\.csv: expected a readable"):
-        read_training(tmp_path / "training.csv")
 
 
 def test_files_are_found_zipped_or_not(tmp_path: Path) -> None:

@@ -23,13 +23,6 @@ def test_the_published_recipe():
     assert (eleven.batch_size, eleven.rows, eleven.members) == (128, "complete", 50)
 
 
-def test_settings_are_put_over_the_file():
-    experiment = load_experiment("ensemble", ["specialists.four.members=4", "selection.policy=greedy"])
-    assert experiment.specialists["four"].members == 4
-    assert experiment.specialists["eleven"].members == 50
-    assert experiment.selection.policy == "greedy"
-
-
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
@@ -40,8 +33,6 @@ def test_settings_are_put_over_the_file():
             "training.max_epochs: Input should be greater than or equal to 1; received 0",
         ),
         ("training.max_epochs=many", "received 'many'"),
-        ("training.max_epochs", "expected key=value"),
-        ("seed.deeper=1", "seed is a single value"),
         ("specialists.four.keypoints=five", "kaggle15 has the subsets all, four, eleven"),
         ("specialists.four.keypoints=[nose]", "kaggle15 has no point 'nose'"),
         ("keypoint_schema=kaggle16", "must be one of kaggle15, ibug68, imm73"),
@@ -63,7 +54,6 @@ def test_settings_are_put_over_the_file():
         ("variants=[]", "variants: "),
         ("variants=[{augmentation_magnitude: 2}]", "Input should be less than or equal to 1; received 2"),
         ("variants=[{map_divergence: 0.1}]", "are for networks that draw maps"),
-        ("seed=[1", "expected a YAML value"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_line(setting: str, words: str):
@@ -71,36 +61,6 @@ def test_a_wrong_setting_is_one_clear_line(setting: str, words: str):
         load_experiment("ensemble", [setting])
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_a_mistyped_name_gets_the_nearest_and_a_short_list():
-    with pytest.raises(UserError, match=r"^resnet81: no such .* did you mean resnet18\? .*quick, student"):
-        load_experiment("resnet81")
-    with pytest.raises(UserError, match=r"^nought: no such experiment in experiments/; at hand: champion"):
-        load_experiment("nought")
-    with pytest.raises(UserError, match=r"^nought.yaml: expected an experiment file, found none"):
-        load_experiment("nought.yaml")
-
-
-@pytest.mark.parametrize(
-    "spelling",
-    [
-        "kernel-size/3x3",
-        "kernel-size-3x3",
-        "published/kernel-size/3x3",
-        "experiments/published/kernel-size/3x3.yaml",
-    ],
-)
-def test_an_experiment_is_found_in_whichever_folder_it_lies(spelling: str):
-    assert load_experiment(spelling).name == "kernel-size-3x3"
-
-
-@pytest.mark.parametrize("text", ["- a list", "a: [", ""])
-def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str):
-    file = tmp_path / "bad.yaml"
-    file.write_text(text)
-    with pytest.raises(UserError, match=r"bad\.yaml: expected"):
-        load_experiment(str(file))
 
 
 def test_differences_name_the_setting_and_both_values():
@@ -125,43 +85,6 @@ def test_a_member_seed_depends_on_seed_specialist_and_index_alone():
     assert few.member_seed("four", 0) == many.member_seed("four", 0)
     seeds = {many.member_seed(*member) for member in many.members}
     assert len(seeds) == 18
-
-
-def _write(folder: Path, **files: str) -> None:
-    for name, text in files.items():
-        (folder / f"{name}.yaml").write_text(text)
-
-
-def test_a_file_holds_only_what_it_changes_of_its_base(tmp_path: Path):
-    _write(
-        tmp_path,
-        first="""
-network: {convolutions: [{filters: 2, kernel: 3}, {filters: 3, kernel: 3}], dense: [4]}
-training: {optimizer: {name: sgd, learning_rate: 0.5}, max_epochs: 7}
-specialists: {four: {keypoints: four, members: 1}, eleven: {keypoints: eleven, members: 1}}
-""",
-        second="base: first\ntraining: {optimizer: {learning_rate: 0.25}}\nspecialists: {four: null}",
-        third="base: second\nnetwork: {convolutions: [{filters: 5, kernel: 3}]}",
-    )
-    experiment = load_experiment(str(tmp_path / "third.yaml"), ["training.max_epochs=9"])
-    assert experiment.name == "third"
-    assert [convolution.filters for convolution in experiment.network.convolutions] == [5]
-    assert [layer.units for layer in experiment.network.dense] == [4]
-    assert list(experiment.specialists) == ["eleven"]
-    assert experiment.training.optimizer.name == "sgd"
-    assert (experiment.training.optimizer.learning_rate, experiment.training.max_epochs) == (0.25, 9)
-
-
-def test_a_base_that_leads_back_to_itself_or_is_missing_is_refused(tmp_path: Path):
-    _write(tmp_path, first="base: second", second="base: first", third="base: nought")
-    with pytest.raises(UserError, match=r"first\.yaml: its base leads back to itself"):
-        load_experiment(str(tmp_path / "first.yaml"))
-    with pytest.raises(UserError, match=r"nought: no such experiment"):
-        load_experiment(str(tmp_path / "third.yaml"))
-
-
-def test_an_experiment_in_a_folder_carries_its_name():
-    assert load_experiment("nose-tip/three").name == "nose-tip-three"
 
 
 def test_points_may_be_listed():

@@ -1,0 +1,58 @@
+"""What is written in a format answers the same when it is read again."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from exported_models import IMAGES, needs_onnx, new_run, selection_report, three_faces
+
+from fkd.core.errors import UserError
+from fkd.deploy.export import export_ensemble
+from fkd.deploy.model_formats import FORMATS, require_packages
+from fkd.experiment.experiment import Experiment
+from fkd.experiment.files import load_experiment
+from fkd.experiment.store import Run
+
+
+@pytest.fixture
+def experiment(tiny_experiment: Path) -> Experiment:
+    return load_experiment(str(tiny_experiment))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return new_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["keras", "savedmodel", pytest.param("onnx", marks=needs_onnx)])
+def test_a_written_model_is_read_again(tmp_path: Path, name: str):
+    images = keras.Input((96, 96), dtype="uint8", name="images")
+    mean_and_one = keras.layers.Dense(2, name="mean_and_one")
+    points = keras.layers.Reshape((1, 2))(mean_and_one(keras.layers.Reshape((96 * 96,))(images)))
+    model = keras.Model(images, points)
+    mean_and_one.set_weights([np.repeat([[1 / 96**2, 0]], 96**2, axis=0), np.array([0, 1])])
+    FORMATS[name].write(model, tmp_path / FORMATS[name].file)
+    received = FORMATS[name].read(tmp_path / FORMATS[name].file)(IMAGES)
+    expected = [[[mean, 1]] for mean in IMAGES.mean(axis=(1, 2))]
+    np.testing.assert_allclose(received, expected, rtol=1e-5)
+
+
+def test_a_missing_package_is_named(
+    tmp_path: Path, run: Run, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+):
+    others = {"tf2onnx": None}
+    monkeypatch.setattr("fkd.deploy.model_formats.find_spec", lambda name: others.get(name, name))
+    with pytest.raises(UserError, match="tf2onnx cannot be found; run `make onnx`"):
+        export_ensemble(
+            run, experiment, [selection_report("four", 0)], three_faces(), tmp_path / "out", ["onnx"]
+        )
+
+
+def test_formats_that_need_no_more_than_fkd_are_always_there(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("fkd.deploy.model_formats.find_spec", lambda name: None)
+    require_packages(["keras", "savedmodel"])
+    with pytest.raises(
+        UserError, match="--format onnx needs the packages onnx, onnxruntime, tf2onnx, and onnx, "
+    ):
+        require_packages(["keras", "onnx"])

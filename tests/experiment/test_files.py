@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import pytest
+from repository import REPOSITORY
+
+from fkd.core.errors import UserError
+from fkd.experiment.files import load_experiment
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(REPOSITORY)
+
+
+def test_settings_are_put_over_the_file():
+    experiment = load_experiment("ensemble", ["specialists.four.members=4", "selection.policy=greedy"])
+    assert experiment.specialists["four"].members == 4
+    assert experiment.specialists["eleven"].members == 50
+    assert experiment.selection.policy == "greedy"
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("training.max_epochs", "expected key=value"),
+        ("seed.deeper=1", "seed is a single value"),
+        ("seed=[1", "expected a YAML value"),
+    ],
+)
+def test_an_override_of_another_form_is_one_clear_line(setting: str, words: str):
+    with pytest.raises(UserError) as caught:
+        load_experiment("ensemble", [setting])
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mistyped_name_gets_the_nearest_and_a_short_list():
+    with pytest.raises(UserError, match=r"^resnet81: no such .* did you mean resnet18\? .*quick, student"):
+        load_experiment("resnet81")
+    with pytest.raises(UserError, match=r"^nought: no such experiment in experiments/; at hand: champion"):
+        load_experiment("nought")
+    with pytest.raises(UserError, match=r"^nought.yaml: expected an experiment file, found none"):
+        load_experiment("nought.yaml")
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "kernel-size/3x3",
+        "kernel-size-3x3",
+        "published/kernel-size/3x3",
+        "experiments/published/kernel-size/3x3.yaml",
+    ],
+)
+def test_an_experiment_is_found_in_whichever_folder_it_lies(spelling: str):
+    assert load_experiment(spelling).name == "kernel-size-3x3"
+
+
+def _write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text)
+
+
+def test_a_file_holds_only_what_it_changes_of_its_base(tmp_path: Path):
+    _write(
+        tmp_path,
+        first="""
+network: {convolutions: [{filters: 2, kernel: 3}, {filters: 3, kernel: 3}], dense: [4]}
+training: {optimizer: {name: sgd, learning_rate: 0.5}, max_epochs: 7}
+specialists: {four: {keypoints: four, members: 1}, eleven: {keypoints: eleven, members: 1}}
+""",
+        second="base: first\ntraining: {optimizer: {learning_rate: 0.25}}\nspecialists: {four: null}",
+        third="base: second\nnetwork: {convolutions: [{filters: 5, kernel: 3}]}",
+    )
+    experiment = load_experiment(str(tmp_path / "third.yaml"), ["training.max_epochs=9"])
+    assert experiment.name == "third"
+    assert [convolution.filters for convolution in experiment.network.convolutions] == [5]
+    assert [layer.units for layer in experiment.network.dense] == [4]
+    assert list(experiment.specialists) == ["eleven"]
+    assert experiment.training.optimizer.name == "sgd"
+    assert (experiment.training.optimizer.learning_rate, experiment.training.max_epochs) == (0.25, 9)
+
+
+def test_a_base_that_leads_back_to_itself_or_is_missing_is_refused(tmp_path: Path):
+    _write(tmp_path, first="base: second", second="base: first", third="base: nought")
+    with pytest.raises(UserError, match=r"first\.yaml: its base leads back to itself"):
+        load_experiment(str(tmp_path / "first.yaml"))
+    with pytest.raises(UserError, match=r"nought: no such experiment"):
+        load_experiment(str(tmp_path / "third.yaml"))
+
+
+def test_an_experiment_in_a_folder_carries_its_name():
+    assert load_experiment("nose-tip/three").name == "nose-tip-three"
