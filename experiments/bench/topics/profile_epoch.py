@@ -1,8 +1,9 @@
 """Where an epoch of training goes, before the work on speed and now.
 
-python -m experiments.bench.topics.profile_epoch DATA       # in a checkout: its own seconds by stage, as JSON
+python -m experiments.bench.topics.profile_epoch DATA       # milliseconds a batch by stage, as JSON
 
-It times fkd from the outside, by names that the former and the present code share.
+It times fkd from the outside, by names of the present code. The former code is timed by this script as it
+was when it still knew the former names.
 """
 
 import json
@@ -13,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -23,6 +24,8 @@ import pandas as pd
 
 REPOSITORY = Path(__file__).parents[3]
 BEFORE = "c140a6d"
+# The last commit whose script knows the names of BEFORE.
+FORMER_SCRIPT, FORMER_MODULE = "07877b0", "bench.profile_epoch"
 # The specialist with most rows, alone; the first epoch warms up and is not counted.
 FOUR = "specialists={four: {keypoints: four, rows: labelled, batch_size: 256, members: 1}}"
 EPOCHS = 3
@@ -80,42 +83,50 @@ class Stopwatch:
 def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
     """Milliseconds a batch by stage in the commit BEFORE and here, measured one after the other."""
     with tempfile.TemporaryDirectory() as former:
-        archive = subprocess.run(
-            ["git", "archive", BEFORE, "fkd", "experiments"], cwd=REPOSITORY, capture_output=True, check=True
-        )
-        subprocess.run(["tar", "-x"], cwd=former, input=archive.stdout, check=True)
+        _extract(BEFORE, ("fkd", "experiments"), former)
+        _extract(FORMER_SCRIPT, ("bench",), former)
         columns = {
-            f"before ({BEFORE}), ms a batch": _in_checkout(Path(former), data_folder),
-            "now, ms a batch": _in_checkout(REPOSITORY, data_folder),
+            f"before ({BEFORE}), ms a batch": _in_checkout(Path(former), FORMER_MODULE, data_folder),
+            "now, ms a batch": _in_checkout(
+                REPOSITORY, "experiments.bench.topics.profile_epoch", data_folder
+            ),
         }
     table = pd.DataFrame(columns).map("{:,.1f}".format)
     return {"Profile of one epoch": table.rename_axis("stage").reset_index()}
 
 
-def _in_checkout(checkout: Path, data_folder: Path) -> dict[str, float]:
-    """What `python -m experiments.bench.topics.profile_epoch` prints with the fkd of a checkout."""
-    environment = os.environ | {"PYTHONPATH": f"{checkout}:{REPOSITORY}"}
-    call = [sys.executable, "-m", "experiments.bench.topics.profile_epoch", data_folder]
+def _extract(commit: str, paths: Sequence[str], folder: str) -> None:
+    """Put what a commit has at some paths into a folder."""
+    archive = subprocess.run(
+        ["git", "archive", commit, *paths], cwd=REPOSITORY, capture_output=True, check=True
+    )
+    subprocess.run(["tar", "-x"], cwd=folder, input=archive.stdout, check=True)
+
+
+def _in_checkout(checkout: Path, module: str, data_folder: Path) -> dict[str, float]:
+    """What a checkout's script prints with the checkout's fkd."""
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    call = [sys.executable, "-m", module, data_folder]
     done = subprocess.run(call, cwd=checkout, env=environment, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def profile(data_folder: Path) -> dict[str, float]:
     """Milliseconds a batch by stage, of the epochs after the first, in the fkd that is imported."""
-    import fkd.training.member_training
+    from fkd.training.member_training import MemberTraining
 
     watch, augmenting_s, epochs = Stopwatch(), _time_augmentation(), []
     _time_the_step(watch)
     _time_the_stream(watch)
-    watch.time(fkd.training.member_training.MemberTraining, "_save", SAVING)
-    validate = fkd.training.member_training.MemberTraining._validate
+    watch.time(MemberTraining, "_save", SAVING)
+    validate = MemberTraining._validate
 
     def validate_and_note(training: Any) -> None:
         with watch.stage(VALIDATION):
             validate(training)
         epochs.append({**watch.seconds, AUGMENTATION: sum(augmenting_s)})
 
-    fkd.training.member_training.MemberTraining._validate = validate_and_note
+    MemberTraining._validate = validate_and_note
     batches, checkpoint_s = _train(data_folder)
     counted = batches * (EPOCHS - 1)
     first, last = epochs[0], epochs[-1]
@@ -128,29 +139,21 @@ def profile(data_folder: Path) -> dict[str, float]:
 
 
 def _time_the_step(watch: Stopwatch) -> None:
-    """The compiled step is TensorFlow's call of a graph; what is around it belongs to Keras or the pool."""
-    import keras
-    from keras.src.backend.tensorflow import trainer
+    """The compiled step is TensorFlow's call of a graph; what is around it belongs to the pool."""
     from tensorflow.python.eager.context import Context
     from tensorflow.python.framework.ops import EagerTensor
 
-    import fkd.training.member_training
+    from fkd.training.network_pool import NetworkPool
 
     watch.time(Context, "call_function", STEP)
-    watch.time(keras.Model, "reset_metrics", METRICS)
-    watch.time(trainer, "pythonify_logs", METRICS)
     watch.time(EagerTensor, "__float__", METRICS)
-    if hasattr(fkd.training.member_training, "NetworkPool"):
-        watch.time(fkd.training.member_training.NetworkPool, "train", AROUND)
-    else:
-        watch.time(keras.Model, "train_on_batch", AROUND)
+    watch.time(NetworkPool, "train", AROUND)
 
 
 def _time_the_stream(watch: Stopwatch) -> None:
-    import fkd.training.member_training
+    from fkd.training import member_training
 
-    name = "prefetched" if hasattr(fkd.training.member_training, "prefetched") else "_prefetched"
-    original: Callable[..., Any] = getattr(fkd.training.member_training, name)
+    original: Callable[..., Any] = member_training.prefetched
 
     def timed(*arguments: Any) -> Iterator[Any]:
         stream = original(*arguments)
@@ -162,7 +165,7 @@ def _time_the_stream(watch: Stopwatch) -> None:
         finally:
             stream.close()
 
-    setattr(fkd.training.member_training, name, timed)
+    member_training.prefetched = timed
 
 
 def _time_augmentation() -> list[float]:
@@ -204,16 +207,11 @@ def _train(data_folder: Path) -> tuple[int, float]:
     with tempfile.TemporaryDirectory() as store:
         run = Run(Path(store))
         splits = make_splits(run, experiment, data)
-        images = {name: len(split.training) for name, split in splits.items()}
-        progress = Progress(run_status(run, experiment), images, {"four": EPOCHS}, Console(quiet=True))
-        job = Job(
-            run=run,
-            experiment=experiment,
-            faces=data.training,
-            splits=splits,
-        )
+        job = Job(run=run, experiment=experiment, faces=data.training, splits=splits)
+        status, console = run_status(run, experiment), Console(quiet=True)
+        progress = Progress(status, job.images_per_epoch, job.max_epochs, console)
         train_members(job, progress, StopRequest())
-    return -(-images["four"] // experiment.specialists["four"].batch_size), checkpoint_s
+    return -(-job.images_per_epoch["four"] // experiment.specialists["four"].batch_size), checkpoint_s
 
 
 if __name__ == "__main__":
