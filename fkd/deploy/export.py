@@ -1,7 +1,6 @@
 """The chosen ensemble as one model that needs no fkd, checked against fkd's own predictions, with a card."""
 
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +16,7 @@ from fkd.core.keypoints import CENTRE_PX, HALF_WIDTH_PX, IMAGE_SIZE_PX, MAX_GREY
 from fkd.core.say import Say
 from fkd.data.faces import FaceData
 from fkd.deploy.model_card import CARD, CROP_FIRST, model_card, point_names, predicted_points
-from fkd.deploy.model_formats import (
-    FORMATS,
-    Images,
-    require_packages,
-)
+from fkd.deploy.model_formats import FORMATS, Images, require_packages
 from fkd.ensemble.predict import predict_ensemble
 from fkd.ensemble.selection import SelectionReport
 from fkd.experiment.experiment import Experiment
@@ -142,9 +137,8 @@ def _write_checked(
     """Write a format, read it again, and return its largest difference in pixels."""
     path = folder / FORMATS[name].file
     try:
-        with warnings.catch_warnings(action="ignore"):  # of the converters, about NumPy
-            FORMATS[name].write(model, path)
-            received_px = FORMATS[name].read(path)(images)
+        FORMATS[name].write(model, path)
+        received_px = FORMATS[name].read(path)(images)
     except Exception as error:  # of whatever kind the converters raise
         reason = one_line(error)[:240]
         raise UserError(

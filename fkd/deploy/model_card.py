@@ -9,13 +9,11 @@ import numpy.typing as npt
 
 from fkd.core.keypoints import IMAGE_SIZE_PX, MAX_GREY
 from fkd.data.faces import FaceData
-from fkd.deploy.model_formats import (
-    FORMATS,
-    Format,
-)
+from fkd.deploy.model_formats import FORMATS, Format
 from fkd.ensemble.selection import SelectionReport
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.store import Run, member_name
+from fkd.experiment.specialists import MemberId
+from fkd.experiment.store import Run
 from fkd.runs.provenance import provenance
 
 CARD = "README.md"
@@ -134,7 +132,7 @@ def _members(experiment: Experiment, reports: Sequence[SelectionReport]) -> str:
     for report in reports:
         points = experiment.point_indices(report.specialist)
         weights = ", ".join(
-            f"{member_name(report.specialist, index)} x{report.chosen.count(index)}"
+            f"{MemberId(report.specialist, index).name} x{report.chosen.count(index)}"
             for index in sorted(set(report.chosen))
         )
         worth_px = report.average_of_chosen.cross_validated_px

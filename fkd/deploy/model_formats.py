@@ -1,6 +1,7 @@
 """The formats in which an ensemble is exported: how each is written, read again and used."""
 
 import logging
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -54,7 +55,8 @@ def _read_saved_model(path: Path) -> Predict:
 def _write_onnx(model: keras.Model, path: Path) -> None:
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it cannot convert, the reader refuses
     model(np.zeros((1, IMAGE_SIZE_PX, IMAGE_SIZE_PX), np.uint8))  # Keras converts only what was called
-    model.export(path, format="onnx", verbose=False)
+    with warnings.catch_warnings(action="ignore"):  # of the converter, about NumPy
+        model.export(path, format="onnx", verbose=False)
 
 
 def _read_onnx(path: Path) -> Predict:

@@ -8,7 +8,6 @@ import pytest
 from exported_models import (
     IMAGES,
     needs_onnx,
-    new_run,
     run_as_a_stranger,
     save_constant_member,
     save_member,
@@ -27,16 +26,6 @@ from fkd.experiment.files import load_experiment
 from fkd.experiment.network import HeatmapNetwork, Network, ResidualNetwork, ResNet
 from fkd.experiment.prediction import Prediction
 from fkd.experiment.store import Run
-
-
-@pytest.fixture
-def experiment(tiny_experiment: Path) -> Experiment:
-    return load_experiment(str(tiny_experiment))
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return new_run(tmp_path)
 
 
 def test_members_weigh_by_count_and_points_stand_in_schema_order(run: Run, experiment: Experiment):

@@ -8,7 +8,6 @@ import pytest
 from exported_models import (
     IMAGES,
     needs_onnx,
-    new_run,
     run_as_a_stranger,
     save_constant_member,
     save_member,
@@ -23,19 +22,8 @@ from fkd.deploy.model_card import CARD, point_names, predicted_points
 from fkd.deploy.model_formats import FORMATS
 from fkd.ensemble.predict import predict_ensemble
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.files import load_experiment
 from fkd.experiment.prediction import Prediction
 from fkd.experiment.store import Run
-
-
-@pytest.fixture
-def experiment(tiny_experiment: Path) -> Experiment:
-    return load_experiment(str(tiny_experiment))
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return new_run(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["keras", "savedmodel", pytest.param("onnx", marks=needs_onnx)])

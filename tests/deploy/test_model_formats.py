@@ -5,24 +5,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from exported_models import IMAGES, needs_onnx, new_run, selection_report, three_faces
+from exported_models import IMAGES, needs_onnx, selection_report, three_faces
 
 from fkd.core.errors import UserError
 from fkd.deploy.export import export_ensemble
 from fkd.deploy.model_formats import FORMATS, require_packages
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run
-
-
-@pytest.fixture
-def experiment(tiny_experiment: Path) -> Experiment:
-    return load_experiment(str(tiny_experiment))
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return new_run(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["keras", "savedmodel", pytest.param("onnx", marks=needs_onnx)])
