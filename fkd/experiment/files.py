@@ -45,17 +45,19 @@ def experiment_file(name_or_path: str) -> Path:
             return path
         raise UserError(f"{path}: expected an experiment file, found none; correct the path")
     named = EXPERIMENTS_FOLDER / f"{name_or_path}.yaml"
+    if named.is_file():
+        return named
+    name = name_or_path.replace("/", "-")
     by_name = {_name(file): file for file in sorted(EXPERIMENTS_FOLDER.rglob("*.yaml"))}
-    found = named if named.is_file() else by_name.get(name_or_path.replace("/", "-"))
-    if found is None:
-        nearest = difflib.get_close_matches(name_or_path.replace("/", "-"), by_name, n=1)
-        meant = f"did you mean {nearest[0]}? " if nearest else ""
-        first = ", ".join(file.stem for file in sorted(EXPERIMENTS_FOLDER.glob("*.yaml"))) or "none"
-        raise UserError(
-            f"{name_or_path}: no such experiment in {EXPERIMENTS_FOLDER}/; {meant}at hand: {first}; more lie "
-            "in its folders, and any file may be named by its path"
-        )
-    return found
+    if name in by_name:
+        return by_name[name]
+    nearest = difflib.get_close_matches(name, by_name, n=1)
+    meant = f"did you mean {nearest[0]}? " if nearest else ""
+    first = ", ".join(file.stem for file in sorted(EXPERIMENTS_FOLDER.glob("*.yaml"))) or "none"
+    raise UserError(
+        f"{name_or_path}: no such experiment in {EXPERIMENTS_FOLDER}/; {meant}at hand: {first}; more lie in "
+        "its folders, and any file may be named by its path"
+    )
 
 
 def validate_experiment(settings: dict[str, Any], origin: str) -> Experiment:

@@ -14,9 +14,10 @@ from fkd.report.tables import markdown_table
 if TYPE_CHECKING:
     import pandas as pd
 
-# A page shows at most this many columns; of more, these stay in the CSV.
+_IN_THE_CSV_ALONE = ["checksum", "command"]
+# A page shows at most this many columns; of more, these are left out one by one.
 _COLUMNS_AT_MOST = 7
-_IN_THE_CSV = ("checksum", "command", "networks", "epochs", "images seen by each", "images/s", "parameters")
+_LEAST_TELLING = ("networks", "epochs", "images seen by each", "images/s", "parameters")
 _REMARKS = ("published", "remark")
 
 
@@ -45,9 +46,10 @@ def write_tables(file: Path, tables: Mapping[str, pd.DataFrame], say: Say) -> No
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """The columns of a page: without remarks where there are none, and without what matters least."""
-    table = table.drop(columns=[name for name in _REMARKS if name in table and not table[name].any()])
-    for name in _IN_THE_CSV:
-        if len(table.columns) > _COLUMNS_AT_MOST or name in ("checksum", "command"):
+    empty = [name for name in _REMARKS if name in table and not table[name].any()]
+    table = table.drop(columns=[*_IN_THE_CSV_ALONE, *empty], errors="ignore")
+    for name in _LEAST_TELLING:
+        if len(table.columns) > _COLUMNS_AT_MOST:
             table = table.drop(columns=name, errors="ignore")
     return table
 

@@ -3,8 +3,8 @@
 Above this package nobody asks what kind of network it is: `codec_of` does, once.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import keras
 
@@ -14,27 +14,31 @@ from fkd.training.networks.losses import CoordinateLoss, labelled_squared_error
 from fkd.training.networks.maps import HeatmapLoss, Peaks, Tensor, read_peaks
 
 
-class Codec(Protocol):
+class Codec(ABC):
     """How points become a network's outputs and how the outputs are read as points again.
 
     truth: (batch, 2 * points) coordinates in [-1, 1], x0, y0, x1, y1, ..., NaN where there is no label.
     """
 
+    @abstractmethod
     def channels(self, points: int) -> int:
         """The last axis of the outputs that stand for this number of points."""
 
+    @abstractmethod
     def read(self, outputs: Tensor, peaks: Peaks = "soft_argmax") -> Tensor:
         """Outputs as coordinates in [-1, 1], shape (batch, 2 * points): x0, y0, x1, y1, ..."""
 
+    @abstractmethod
     def loss(self, training: Training) -> keras.losses.Loss:
         """The loss that the settings name, of (truth, outputs); a point without a label adds nothing."""
 
     def squared_error(self, truth: Tensor, outputs: Tensor) -> Tensor:
         """Mean squared error of a batch's labelled coordinates, one number, whatever the loss is."""
+        return labelled_squared_error(truth, self.read(outputs))
 
 
 @dataclass(frozen=True)
-class CoordinateCodec:
+class CoordinateCodec(Codec):
     """The outputs are the coordinates themselves, shape (batch, 2 * points)."""
 
     def channels(self, points: int) -> int:
@@ -46,16 +50,12 @@ class CoordinateCodec:
         return outputs
 
     def loss(self, training: Training) -> keras.losses.Loss:
-        """The loss that the settings name, of (truth, outputs); a point without a label adds nothing."""
+        """A loss of the coordinates."""
         return CoordinateLoss(training, self.read)
-
-    def squared_error(self, truth: Tensor, outputs: Tensor) -> Tensor:
-        """Mean squared error of a batch's labelled coordinates, one number, whatever the loss is."""
-        return labelled_squared_error(truth, outputs)
 
 
 @dataclass(frozen=True)
-class MapCodec:
+class MapCodec(Codec):
     """The outputs are one map a point, shape (batch, pixels, points): logits whose peak is the point.
 
     sigma_px: standard deviation, in the picture's pixels, of the Gaussians that the maps are compared with.
@@ -68,7 +68,7 @@ class MapCodec:
         return points
 
     def read(self, outputs: Tensor, peaks: Peaks = "soft_argmax") -> Tensor:
-        """The maps' peaks as coordinates in [-1, 1], shape (batch, 2 * points): x0, y0, x1, y1, ..."""
+        """The maps' peaks."""
         return read_peaks(outputs, peaks)
 
     def loss(self, training: Training) -> keras.losses.Loss:
@@ -77,10 +77,6 @@ class MapCodec:
         if training.loss == "kl_divergence":
             return divergence
         return CoordinateLoss(training, self.read, divergence)
-
-    def squared_error(self, truth: Tensor, outputs: Tensor) -> Tensor:
-        """Mean squared error of a batch's labelled coordinates, one number, whatever the loss is."""
-        return labelled_squared_error(truth, self.read(outputs))
 
 
 def codec_of(network: Network) -> Codec:
