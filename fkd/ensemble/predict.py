@@ -16,7 +16,8 @@ from fkd.data.crops import face_crops, from_crops
 from fkd.ensemble.selection import join_specialists
 from fkd.ensemble.selection_file import read_chosen
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.store import Run, is_done, member_name, runs_in
+from fkd.experiment.specialists import MemberId
+from fkd.experiment.store import Run, is_done, runs_in
 from fkd.runs.status import finished_members
 from fkd.training.networks.build import build_model
 from fkd.training.predict import predict_pixels
@@ -125,10 +126,10 @@ def chosen_members(run: Run, experiment: Experiment, say: Say) -> dict[str, list
             say(f"{run.path}: no selection for {specialist}, so all its finished members; fkd select chooses")
         elif not members:
             say(f"{run.path}: no finished member of {specialist}; its points are left out")
-        for index in dict.fromkeys(members):
+        for index in dict.fromkeys(selected.get(specialist, ())):
             if not is_done(run.member(specialist, index)):
                 raise UserError(
-                    f"{run.path}: {member_name(specialist, index)}: expected a finished member with whole "
+                    f"{run.path}: {MemberId(specialist, index).name}: expected a finished member with whole "
                     "files, received none; go on with fkd train, then fkd select"
                 )
         if members:

@@ -1,4 +1,4 @@
-"""The store of runs: every path under `models_store/`, atomic writes and the guard of a run's identity.
+"""The store of runs: every path under `models_store/`, and the guard of a run's identity.
 
 models_store/<experiment>-<data set>/
   experiment.yaml, provenance.json
@@ -18,11 +18,7 @@ from pathlib import Path
 import yaml
 
 from fkd.core.errors import UserError
-from fkd.core.files import (
-    atomic_write_bytes,
-    atomic_write_json,
-    sha256,
-)
+from fkd.core.files import atomic_write_bytes, atomic_write_json, sha256
 from fkd.experiment.experiment import Experiment, differences
 from fkd.experiment.files import validate_experiment
 from fkd.experiment.specialists import MemberId
@@ -164,7 +160,7 @@ class Run:
 
     def member(self, specialist: str, index: int) -> MemberFolder:
         """The folder of a specialist's member, e.g. `four/07`."""
-        return MemberFolder(self.path / member_name(specialist, index))
+        return MemberFolder(self.path / MemberId(specialist, index).name)
 
     def read_experiment(self) -> Experiment:
         """The experiment as last trained or selected with; raises UserError where there is no such run."""
@@ -181,11 +177,6 @@ class Run:
 def runs_in(store: Path) -> list[Run]:
     """The runs of a store, by name."""
     return [Run(file.parent) for file in sorted(store.glob("*/experiment.yaml"))]
-
-
-def member_name(specialist: str, index: int) -> str:
-    """`<specialist>/<index>`, a member's name in the store and in all messages."""
-    return MemberId(specialist, index).name
 
 
 def move_aside(run: Run) -> Path | None:

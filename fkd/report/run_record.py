@@ -17,7 +17,8 @@ from fkd.ensemble.selection_file import read_selection
 from fkd.ensemble.submission import read_submission
 from fkd.ensemble.validation import Validation, read_validation
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.store import HistoryColumn, MemberFolder, Run, member_name, read_history
+from fkd.experiment.specialists import MemberId
+from fkd.experiment.store import HistoryColumn, MemberFolder, Run, read_history
 from fkd.runs.status import MemberState, run_status
 
 # At most this many members are named one by one in a sentence.
@@ -200,7 +201,7 @@ def _read_members(
 ) -> tuple[MemberRecord, ...]:
     members, patience = [], validation.experiment.training.patience_epochs
     for index in range(validation.experiment.specialists[validation.specialist].members):
-        name = member_name(validation.specialist, index)
+        name = MemberId(validation.specialist, index).name
         history = _history(run.member(validation.specialist, index), len(validation.split.training))
         errors_px = history[HistoryColumn.VALIDATION_RMSE_PX].to_numpy()
         epochs_without_gain = len(errors_px) - 1 - int(errors_px.argmin()) if len(errors_px) else 0

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.store import HistoryColumn, MemberFolder, Run, damaged_files, member_name, read_history
+from fkd.experiment.specialists import MemberId
+from fkd.experiment.store import HistoryColumn, MemberFolder, Run, damaged_files, read_history
 from fkd.runs.locks import lock_holder
 
 MemberState = Literal["done", "training", "interrupted", "waiting"]
@@ -33,7 +34,7 @@ class MemberStatus:
 def run_status(run: Run, experiment: Experiment) -> list[MemberStatus]:
     """The status of every member of the experiment, specialist by specialist."""
     return [
-        _member_status(member_name(specialist, index), run.member(specialist, index))
+        _member_status(MemberId(specialist, index).name, run.member(specialist, index))
         for specialist, settings in experiment.specialists.items()
         for index in range(settings.members)
     ]
@@ -68,10 +69,10 @@ def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple
     for index in range(experiment.specialists[specialist].members):
         folder = run.member(specialist, index)
         if not folder.done.exists():
-            left_out.append(f"{member_name(specialist, index)}: left out, its training is not finished")
+            left_out.append(f"{MemberId(specialist, index).name}: left out, its training is not finished")
         elif damaged := damaged_files(folder):
             left_out.append(
-                f"{member_name(specialist, index)}: left out, {', '.join(damaged)} damaged or missing"
+                f"{MemberId(specialist, index).name}: left out, {', '.join(damaged)} damaged or missing"
             )
         else:
             finished.append(index)

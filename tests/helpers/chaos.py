@@ -25,28 +25,18 @@ from pathlib import Path
 import numpy as np
 from command_line import assert_same_results, command, read_results
 from repository import REPOSITORY
+from tiny_experiment import TINY_EXPERIMENT
 
 EXIT_INTERRUPTED = 75
 
 EXPERIMENT = """
-seed: 3
-validation_fraction: 0.25
+base: tiny
 network:
   convolutions:
     - {filters: 4, kernel: 5, pool: 4}
     - {filters: 8, kernel: 3, pool: 4}
   dense: [64]
 training: {max_epochs: 60, patience_epochs: 25}
-augmentation:
-  flip: {probability: 0.5}
-  contrast: {probability: 0.5}
-  rotation: {probability: 0.5}
-  elastic: {probability: 0.5}
-  perspective: {probability: 0.5}
-specialists:
-  four: {keypoints: four, rows: labelled, batch_size: 8, members: 2}
-  eleven: {keypoints: eleven, rows: complete, batch_size: 4, members: 1}
-selection: {policy: best}
 """
 
 # 0 saves after every batch, so that many kills fall inside a save; the other one measures what is lost.
@@ -173,6 +163,7 @@ def wreak(folder: Path, kills: int, seed: int) -> Tally:
     from fkd.data.synthetic.data_set import write_synthetic
 
     write_synthetic(folder / "faces", seed=1, training_faces=60, test_faces=6)
+    (folder / "tiny.yaml").write_text(TINY_EXPERIMENT)
     (folder / "chaos.yaml").write_text(EXPERIMENT)
     chaos, tally = Chaos(folder, random.Random(seed)), Tally()
     chaos.forget_store(remote_too=True)

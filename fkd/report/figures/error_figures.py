@@ -15,12 +15,7 @@ from fkd.core.metrics import distances_px, spread_px
 from fkd.data.faces import FaceData
 from fkd.ensemble.label_outliers import label_outliers
 from fkd.report.figures.face_grid import draw_faces
-from fkd.report.measures import (
-    binned_errors,
-    coordinate_rmse_px,
-    face_rmse_px,
-    part_of_face,
-)
+from fkd.report.measures import binned_errors, coordinate_rmse_px, face_rmse_px, part_of_face
 from fkd.report.page import Figure, Section
 from fkd.report.run_record import RunRecord, SpecialistRecord
 from fkd.report.style import COLUMN_IN

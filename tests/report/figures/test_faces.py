@@ -6,13 +6,7 @@ from rich.console import Console, RenderableType
 
 from fkd.ensemble.selection import Estimate, MemberScore, SelectionReport
 from fkd.report.figures.faces import faces_png
-from fkd.report.tables import (
-    estimates_table,
-    markdown_table,
-    score_table,
-    selection_table,
-    status_table,
-)
+from fkd.report.tables import estimates_table, markdown_table, score_table, selection_table, status_table
 from fkd.runs.status import MemberStatus
 
 REPORT = SelectionReport(
