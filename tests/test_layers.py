@@ -63,6 +63,14 @@ def test_there_is_no_circle():
     assert TopologicalSorter({_module(path): _imports(path) for path in FILES}).static_order()
 
 
+@pytest.mark.parametrize("folder", ["fkd", "tests", "experiments"])
+def test_nobody_imports_a_private_name(folder: str):
+    for path in (REPOSITORY / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in names if re.match("_[^_]", name)], path
+
+
 def test_the_imports_are_seen():
     assert "training.member_training" in _imports(PACKAGE / "runs/members.py")
     assert "pipeline" in _imports(PACKAGE / "cli.py")

@@ -5,6 +5,7 @@ cache            a checked copy of a data set that loads fast
 formats          what a folder holds, and how it is read
 kaggle_csv       the competition's files, read fast and strictly
 csv_cells        cells of a CSV file; the first wrong one is named
+pixel_text       the text of pixels as numbers, fast
 labelled_photos  photos with .asf shapes or dlib's XML, cut into faces
 photos           whole photos, read as they are displayed
 face_finder      faces in whole photos, by Haar or YuNet

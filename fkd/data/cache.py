@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # Of a file in a zip archive; its last two fields are the lengths of the name and of the extra field.
 _LOCAL_HEADER_BYTES = 30
 _LARGEST_ARRAY_HEADER_BYTES = 4096
-_FORMAT = 2  # raise it when reading the same files gives other arrays
+FORMAT = 2  # raise it when reading the same files gives other arrays
 
 
 def load_folder(
@@ -107,7 +107,7 @@ def _read_cache(path: Path, say: Say) -> tuple[FaceData, list[list[str | int]]] 
                 info.filename.removesuffix(".npy"): _array(content, info) for info in archive.infolist()
             }
         about = json.loads(arrays["about"].item())
-        if about["format"] != _FORMAT:
+        if about["format"] != FORMAT:
             return None
         # A spoilt table of contents can hide arrays.
         if set(about["arrays"]) != arrays.keys() - {"about"}:
@@ -134,7 +134,7 @@ def _array(content: memoryview, entry: zipfile.ZipInfo) -> npt.NDArray:
 def _write_cache(path: Path, data: FaceData, stamps: list[list[str | int]], say: Say) -> None:
     arrays = _to_arrays(data)
     about = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "checksum": data.checksum,
         "point_names": data.point_names,
         "stamps": stamps,

@@ -25,10 +25,10 @@ from fkd.data.csv_cells import (
     open_csv,
     read_columns,
     read_header,
-    shown,
     unique_integers,
 )
 from fkd.data.faces import FaceData, Faces
+from fkd.data.pixel_text import parse_plain_pixels, parse_spaced_pixels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,6 @@ REQUIRED_FILES = ("training", "test", "IdLookupTable")
 OPTIONAL_FILES = ("groups", "solution")
 
 _PIXELS = IMAGE_SIZE_PX**2
-_LARGEST_PIXEL = np.iinfo(np.uint8).max
 _BYTES_AT_ONCE = 2**18  # about 8 rows, whose text and numbers (2 MB) stay in the processor's cache
 
 
@@ -203,44 +202,8 @@ def _parse_lines(
         check_width(path, line_number, header, len(values) + 1)
         rows.append(Line(path, line_number, columns, [values[place] for place in places]))
         images.append(pixels.strip(b' "\r\n'))
-    parsed = _parse_plain_pixels(images)
+    parsed = parse_plain_pixels(images, _PIXELS)
     if parsed is None:
-        one_by_one = [_parse_pixels_one_by_one(*row) for row in zip(rows, images, strict=True)]
+        one_by_one = [parse_spaced_pixels(*row, _PIXELS) for row in zip(rows, images, strict=True)]
         parsed = np.array(one_by_one, dtype=np.uint8).reshape(-1, _PIXELS)
     return rows, parsed
-
-
-def _parse_plain_pixels(texts: Sequence[bytes]) -> npt.NDArray[np.uint8] | None:
-    """Parse all digits at once where single spaces part the right number of values; None where not."""
-    # With two bytes in front the first number too has a place for hundreds.
-    text = np.frombuffer(b" ".join((b"", b"", *texts, b"")), np.uint8)
-    places = np.flatnonzero(text[3:] == ord(" "))  # of each number's hundreds, three bytes before its space
-    row_ends = np.cumsum([len(row) + 1 for row in texts]) - 2
-    if not texts or len(places) != _PIXELS * len(texts) or (places[_PIXELS - 1 :: _PIXELS] != row_ends).any():
-        return None
-    # A byte below "0" wraps round, so that it too is above 9.
-    hundreds, tens, ones = (text[shift:].take(places) - np.uint8(ord("0")) for shift in range(3))
-    has_tens = tens <= 9
-    has_hundreds = (hundreds <= 9) & has_tens
-    digits = len(places) + np.count_nonzero(has_tens) + np.count_nonzero(has_hundreds)
-    if ones.max() > 9 or 2 + digits + len(places) != len(text):
-        return None  # what is neither a digit of a number nor the space after it
-    hundreds *= has_hundreds
-    below_100 = np.uint8(10) * (tens * has_tens) + ones
-    values = np.uint8(100) * hundreds + below_100
-    if hundreds.max() > 2 or (values < below_100).any():  # above 255 they wrap round
-        return None
-    return values.reshape(len(texts), _PIXELS)
-
-
-def _parse_pixels_one_by_one(row: Line, text: bytes) -> list[int]:
-    """The same for one row with any white space, slowly; UserError at the first value that is wrong."""
-    cell = Cell(row.path, row.number, "Image", "")
-    numbers = text.split()
-    for place, number in enumerate(numbers, start=1):
-        if not number.isdigit() or float(number) > _LARGEST_PIXEL:
-            received = f"{shown(number.decode(errors='replace'))} as pixel {place}"
-            raise cell.error(f"pixels from 0 to {_LARGEST_PIXEL}", received)
-    if len(numbers) != _PIXELS:
-        raise cell.error(f"{_PIXELS} pixels", f"{len(numbers)}")
-    return [int(number) for number in numbers]

@@ -20,7 +20,7 @@ from fkd.training.network_pool import NetworkPool
 from fkd.training.progress import MemberProgress
 
 # How often to look whether a member that another process trains is done or given up.
-_LOOK_AGAIN_S = 5.0
+LOOK_AGAIN_S = 5.0
 
 
 def train_in_own_process(job: Job, progress: MemberProgress, stop: StopRequest) -> None:
@@ -150,7 +150,7 @@ def _holder(run: Run, task: MemberTask, remote: RemoteStore | None) -> str:
 
 def _pause(stop: StopRequest) -> None:
     """Wait for a while; a stop is heard at once."""
-    until_s = time.monotonic() + _LOOK_AGAIN_S
+    until_s = time.monotonic() + LOOK_AGAIN_S
     while time.monotonic() < until_s:
         if stop.reason:
             raise InterruptedTrainingError(f"{stop.reason}: nothing was in hand; run the same command again")

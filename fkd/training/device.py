@@ -15,7 +15,7 @@ from fkd.experiment.training import Precision, Training
 _USED_OF_SHARE = 0.9
 
 # Linux tells here what a processor can do, and calls bfloat16 so: Intel and AMD, Intel's matrices, ARM.
-_PROCESSOR = Path("/proc/cpuinfo")
+CPU_INFO = Path("/proc/cpuinfo")
 _BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
 
 # The instructions that oneDNN, TensorFlow's library of convolutions, may use where a person limits them.
@@ -44,9 +44,9 @@ def precision_here(asked: Precision) -> Precision:
         return asked
     if not all(_LIMITS_WITH_BFLOAT16.fullmatch(os.environ.get(limit, "DEFAULT")) for limit in _LIMITS):
         return "float32"
-    if not _PROCESSOR.is_file():
+    if not CPU_INFO.is_file():
         return asked
-    return asked if _BFLOAT16 & set(_PROCESSOR.read_text().split()) else "float32"
+    return asked if _BFLOAT16 & set(CPU_INFO.read_text().split()) else "float32"
 
 
 def precision_note(asked: Precision) -> str:

@@ -48,7 +48,7 @@ def assert_same(one: FaceData, other: FaceData) -> None:
 
 
 def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    for reader in ("kaggle_csv._read_images", "labelled_photos._read_photo"):
+    for reader in ("kaggle_csv.open_csv", "labelled_photos.cut_out"):
         monkeypatch.delattr(f"fkd.data.{reader}")
 
 
@@ -115,7 +115,7 @@ def test_other_sources_are_read_again(folder: Path, change: Callable[[Path], obj
 
 def test_a_cache_of_another_format_is_built_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, _ = load(folder)
-    monkeypatch.setattr(cache, "_FORMAT", 0)
+    monkeypatch.setattr(cache, "FORMAT", 0)
     second, said = load(folder)
     assert said == [f"Reading {folder} ..."]
     assert_same(first, second)

@@ -22,7 +22,6 @@ from repository import SHARED_DATA
 
 from fkd.core.errors import UserError
 from fkd.core.keypoints import KAGGLE15, listed_schema
-from fkd.data import kaggle_csv
 from fkd.data.faces import FaceData
 from fkd.data.kaggle_csv import find_files, missing_files, read_files, read_test, read_training
 
@@ -148,28 +147,9 @@ def test_ordinary_rows_take_the_fast_way(tmp_path: Path, monkeypatch: pytest.Mon
     table = competition_tables()["training"]
     table[1][:2] = ["", ""]
     path = write_table(tmp_path, "training", table)
-    monkeypatch.delattr("fkd.data.kaggle_csv._parse_pixels_one_by_one")
+    monkeypatch.delattr("fkd.data.kaggle_csv.parse_spaced_pixels")
     monkeypatch.delattr("fkd.data.csv_cells.coordinate")
     assert len(read_training(path).images) == 3
-
-
-NUMBERS = st.integers(0, 400).map(str) | st.text("0259 -", max_size=4)
-
-
-@settings(max_examples=500, deadline=None)
-@given(st.lists(st.lists(NUMBERS, min_size=1, max_size=3).map(" ".join), max_size=3))
-def test_the_fast_way_gives_the_numbers_or_nothing(rows: list[str]) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kaggle_csv, "_PIXELS", 2)
-        parsed = kaggle_csv._parse_plain_pixels([row.encode() for row in rows])
-    plain = [re.fullmatch("[0-9]{1,3} [0-9]{1,3}", row) for row in rows]
-    numbers = [
-        [int(number) for number in row.split()] for row, match in zip(rows, plain, strict=True) if match
-    ]
-    if rows and all(plain) and np.max(numbers) <= 255:
-        np.testing.assert_array_equal(parsed, numbers)
-    else:
-        assert parsed is None
 
 
 @settings(max_examples=20, deadline=None)

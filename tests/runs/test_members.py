@@ -114,7 +114,7 @@ class Setting:
 def setting(tmp_path: Path, tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch):
     FakeTraining.trained, FakeTraining.pools, FakeTraining.act = [], [], FakeTraining.finish
     monkeypatch.setattr(fkd.runs.members, "MemberTraining", FakeTraining)
-    monkeypatch.setattr(fkd.runs.members, "_LOOK_AGAIN_S", 0.05)
+    monkeypatch.setattr(fkd.runs.members, "LOOK_AGAIN_S", 0.05)
     setting = Setting(tmp_path, load_experiment(str(tiny_experiment)))
     yield setting
     setting.console.file.close()
@@ -169,7 +169,7 @@ def test_a_member_that_another_process_holds_comes_last(setting: Setting, monkey
     other = threading.Thread(target=hold)
     other.start()
     held.wait(20)
-    monkeypatch.setattr(fkd.runs.members, "_pause", lambda stop: (let_go.set(), other.join()))
+    monkeypatch.setattr("fkd.runs.members.time.sleep", lambda seconds: (let_go.set(), other.join()))
     setting.train()
     assert FakeTraining.trained == ["eleven/00", "four/01", "four/00"]
     assert setting.said().count("Waiting for members that others train: four/00 by process") == 1

@@ -54,7 +54,7 @@ def test_bfloat16_is_not_emulated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, asked: Precision, here: Precision
 ):
     (tmp_path / "cpuinfo").write_text(f"model name : Some Processor\n{flags}\n")
-    monkeypatch.setattr(device, "_PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.setattr(device, "CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(device, "visible_gpus", list)
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     assert device.precision_here(asked) == here
@@ -65,7 +65,7 @@ def test_bfloat16_is_not_emulated(
 
 
 def test_a_system_that_does_not_tell_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(device, "_PROCESSOR", tmp_path / "nought")
+    monkeypatch.setattr(device, "CPU_INFO", tmp_path / "nought")
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     assert device.precision_here("mixed_bfloat16") == "mixed_bfloat16"
 
@@ -84,7 +84,7 @@ def test_a_system_that_does_not_tell_is_believed(tmp_path: Path, monkeypatch: py
 def test_no_bfloat16_where_onednn_may_not_use_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, limit: str, here: Precision
 ):
-    monkeypatch.setattr(device, "_PROCESSOR", tmp_path / "nought")
+    monkeypatch.setattr(device, "CPU_INFO", tmp_path / "nought")
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setenv(variable, limit)
     assert device.precision_here("mixed_bfloat16") == here

@@ -32,6 +32,42 @@ def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
     return {"Combining members, validation RMSE px": table_of_champion(TABLE, data_folder, _lines)}
 
 
+def fit_weights(predictions_px: Pixels, truth_px: Pixels) -> Combine:
+    """Non-negative weights of the members, the same for all points, that add up to 1.
+
+    predictions_px: shape (members, rows, points, 2). truth_px: shape (rows, points, 2), NaN without a label.
+    """
+    labelled = np.isfinite(truth_px)
+    weights, _ = nnls(predictions_px[:, labelled].T.astype(np.float64), truth_px[labelled].astype(np.float64))
+    return lambda others_px: np.tensordot(weights / weights.sum(), others_px, axes=1)
+
+
+def fit_stacking(predictions_px: Pixels, truth_px: Pixels) -> Combine:
+    """The mean, corrected for every coordinate by a ridge regression of its error on all coordinates.
+
+    The arrays are those of `fit_weights`. A coordinate that no row labels is not corrected.
+    """
+
+    def features(some_px: Pixels) -> npt.NDArray[np.float64]:
+        flat_px = some_px.mean(axis=0).reshape(some_px.shape[1], -1)
+        return np.column_stack([flat_px - centre_px, np.ones(len(flat_px))])
+
+    centre_px = predictions_px.mean(axis=(0, 1)).ravel()
+    x = features(predictions_px)
+    errors_px = (truth_px - predictions_px.mean(axis=0)).reshape(len(truth_px), -1)
+    penalty = RIDGE * np.diag((x**2).mean(axis=0))
+    weights = np.zeros((x.shape[1], errors_px.shape[1]))
+    for i, column in enumerate(errors_px.T):
+        rows = np.isfinite(column)
+        if rows.any():
+            weights[:, i] = np.linalg.solve(x[rows].T @ x[rows] + penalty, x[rows].T @ column[rows])
+
+    def combine(others_px: Pixels) -> Pixels:
+        return others_px.mean(axis=0) + (features(others_px) @ weights).reshape(others_px.shape[1:])
+
+    return combine
+
+
 def _lines(run: Run, experiment: Experiment, specialist: str, training: Faces) -> list[dict[str, object]]:
     validation = read_validation(run, experiment, specialist, training)
     truth_px = validation.truth_px
@@ -66,36 +102,6 @@ def _ways(specialist: str, members: Sequence[int]) -> dict[str, Fit]:
         "trimmed mean": lambda *_: lambda predictions_px: trim_mean(predictions_px, TRIMMED_SHARE, axis=0),
         "best": partial(select, Selection(policy="best")),
         "greedy": partial(select, Selection(policy="greedy")),
-        "non-negative weights": _weights,
-        "ridge on all points": _stacking,
+        "non-negative weights": fit_weights,
+        "ridge on all points": fit_stacking,
     }
-
-
-def _weights(predictions_px: Pixels, truth_px: Pixels) -> Combine:
-    """Non-negative weights of the members, the same for all points, that add up to 1."""
-    labelled = np.isfinite(truth_px)
-    weights, _ = nnls(predictions_px[:, labelled].T.astype(np.float64), truth_px[labelled].astype(np.float64))
-    return lambda others_px: np.tensordot(weights / weights.sum(), others_px, axes=1)
-
-
-def _stacking(predictions_px: Pixels, truth_px: Pixels) -> Combine:
-    """The mean, corrected for every coordinate by a ridge regression of its error on all coordinates."""
-
-    def features(some_px: Pixels) -> npt.NDArray[np.float64]:
-        flat_px = some_px.mean(axis=0).reshape(some_px.shape[1], -1)
-        return np.column_stack([flat_px - centre_px, np.ones(len(flat_px))])
-
-    centre_px = predictions_px.mean(axis=(0, 1)).ravel()
-    x = features(predictions_px)
-    errors_px = (truth_px - predictions_px.mean(axis=0)).reshape(len(truth_px), -1)
-    penalty = RIDGE * np.diag((x**2).mean(axis=0))
-    weights = np.zeros((x.shape[1], errors_px.shape[1]))
-    for i, column in enumerate(errors_px.T):
-        rows = np.isfinite(column)
-        if rows.any():
-            weights[:, i] = np.linalg.solve(x[rows].T @ x[rows] + penalty, x[rows].T @ column[rows])
-
-    def combine(others_px: Pixels) -> Pixels:
-        return others_px.mean(axis=0) + (features(others_px) @ weights).reshape(others_px.shape[1:])
-
-    return combine

@@ -135,7 +135,7 @@ def train_on_ray(
 
     mailbox = _mailbox()
     resources = task_resources(job.experiment.resources, progress.say)
-    train = ray.remote(_train_member).options(**resources, max_retries=MACHINES_LOST_AT_MOST)
+    train = ray.remote(train_member).options(**resources, max_retries=MACHINES_LOST_AT_MOST)
     # The same path everywhere: tasks have other working folders.
     shared = ray.put(replace(job, run=Run(job.run.path.resolve())))
     waiting: dict[Any, MemberId] = {
@@ -164,8 +164,12 @@ def train_on_ray(
         )
 
 
-def _train_member(job: Job, member: MemberId, mailbox: Any) -> bool:
-    """A task: train one member; False if this machine was asked to stop, and the member is saved."""
+def train_member(job: Job, member: MemberId, mailbox: Any) -> bool:
+    """What a task does: train one member; False if its machine was asked to stop, and the member is saved.
+
+    mailbox: the actor that takes the member's progress. Raises UserError on a machine that does not see the
+    run's folder, and what training a member raises.
+    """
     import ray
 
     with stop_on_signals() as stop:

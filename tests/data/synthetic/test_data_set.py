@@ -145,10 +145,14 @@ def test_processes_draw_what_one_process_draws(
 def test_nothing_is_left_when_writing_is_interrupted(
     problem: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
-        raise problem
+    write_csv = pd.DataFrame.to_csv
 
-    monkeypatch.setattr(synthetic, "_write_lookups", fail)  # the last files to be written
+    def fail_at_the_last(table: pd.DataFrame, path: Path, **settings: object) -> None:
+        if path.name == "solution.csv":
+            raise problem
+        write_csv(table, path, **settings)
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", fail_at_the_last)
     with pytest.raises(type(problem)):
         write_synthetic(tmp_path / "set", training_faces=2, test_faces=2)
     assert list(tmp_path.iterdir()) == []

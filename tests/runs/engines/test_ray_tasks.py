@@ -17,7 +17,7 @@ from fkd.data.faces import Faces
 from fkd.experiment.files import load_experiment
 from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import Run
-from fkd.runs.engines.ray_tasks import _train_member, ray_cluster
+from fkd.runs.engines.ray_tasks import ray_cluster, train_member
 from fkd.runs.job import Job
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -165,7 +165,7 @@ def test_a_machine_that_does_not_see_the_store_says_so(tiny_experiment: Path, tm
         splits={},
     )
     with pytest.raises(UserError, match=r"expected to find .*run, found none; give all machines a shared"):
-        _train_member(job, MemberId("four", 0), None)
+        train_member(job, MemberId("four", 0), None)
 
 
 def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
