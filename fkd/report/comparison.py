@@ -25,10 +25,12 @@ from fkd.ensemble.validation import Validation, read_validation
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.prediction import Prediction, Selection
 from fkd.experiment.settings import Settings, read_settings, validated
+from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import HistoryColumn, Run, is_done, read_history, trained_otherwise
 from fkd.training.networks.build import build_model
 
 Array = npt.NDArray[np.floating]
+Histories = Mapping[MemberId, Sequence[Mapping[str, float]]]
 Measure = Literal[
     "rmse_px",
     "behind_first_px",
@@ -116,13 +118,17 @@ def compare_table(
     finished = {row: run for row, run in runs.items() if _is_finished(*run)}
     validations = {row: _read_validations(*run, faces) for row, run in finished.items()}
     rows = _common_validation_rows(table.title, list(validations.values()))
-    measures = {row: _measure(row, *run, validations[row], faces, rows) for row, run in finished.items()}
+    histories = {row: _read_histories(*run) for row, run in finished.items()}
+    measures = {
+        row: _measure(row, run, histories[row], validations[row], faces, rows)
+        for row, (_, run) in finished.items()
+    }
     first_px = measures[table.rows[0]]["rmse_px"] if table.rows[0] in measures else np.nan
     lines = []
     for row in table.rows:
         line: dict[str, Any] = {"system": row.system}
         if row in finished:
-            line |= _costs(*finished[row])
+            line |= _costs(finished[row][0], histories[row])
             found = measures[row] | {"behind_first_px": measures[row]["rmse_px"] - first_px}
             line |= {_HEADINGS[name]: found[name] for name in table.measures}
         words = {"published": row.published, "remark": row.remark}
@@ -154,6 +160,10 @@ def _read_validations(experiment: Experiment, run: Run, faces: FaceData) -> dict
     }
 
 
+def _read_histories(experiment: Experiment, run: Run) -> Histories:
+    return {member: read_history(run.member(*member)) for member in experiment.members}
+
+
 def _common_validation_rows(
     title: str, validations: Sequence[Mapping[str, Validation]]
 ) -> npt.NDArray[np.int64]:
@@ -167,9 +177,8 @@ def _common_validation_rows(
     return common
 
 
-def _costs(experiment: Experiment, run: Run) -> dict[str, Any]:
+def _costs(experiment: Experiment, histories: Histories) -> dict[str, Any]:
     """What a system took; its speed is that of its fastest epoch, which other work disturbed least."""
-    histories = {member: read_history(run.member(*member)) for member in experiment.members}
     parameters = [_parameters(experiment, specialist) for specialist, _ in histories]
     epochs = {specialist: len(history) for (specialist, _), history in histories.items()}
     speeds = [
@@ -189,8 +198,8 @@ def _costs(experiment: Experiment, run: Run) -> dict[str, Any]:
 
 def _measure(
     row: Row,
-    experiment: Experiment,
     run: Run,
+    histories: Histories,
     validations: Mapping[str, Validation],
     faces: FaceData,
     rows: npt.NDArray[np.int64],
@@ -202,15 +211,15 @@ def _measure(
         predictions.append(_predict(row, run, validation, faces, rows, truth[-1]))
     predicted_px, truth_px = np.concatenate(predictions, axis=1), np.concatenate(truth, axis=1)
     errors_px = np.abs(predicted_px - truth_px)
-    histories = [read_history(run.member(*member)) for member in experiment.members]
     best = [
-        min(history, key=lambda record: record[HistoryColumn.VALIDATION_RMSE_PX]) for history in histories
+        min(history, key=lambda record: record[HistoryColumn.VALIDATION_RMSE_PX])
+        for history in histories.values()
     ]
     alone_px = _alone_px(validations, rows, truth_px)
     # At the pace of the fastest epoch, which other work disturbed least.
     seconds = [
         len(history) * min(record.get(HistoryColumn.SECONDS, np.nan) for record in history)
-        for history in histories
+        for history in histories.values()
     ]
     return {
         "rmse_px": rmse_px(predicted_px, truth_px),
