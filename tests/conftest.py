@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +14,9 @@ from interruptible import train_alone
 from metadata_service import Metadata
 from repository import REPOSITORY
 from tiny_experiment import TINY_EXPERIMENT
+
+if TYPE_CHECKING:
+    from fkd.experiment.experiment import Experiment
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -43,6 +46,20 @@ def tiny_experiment(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY_EXPERIMENT)
     return path
+
+
+@pytest.fixture
+def experiment(tiny_experiment: Path) -> "Experiment":
+    """The experiment of this file."""
+    from fkd.experiment.files import load_experiment
+
+    return load_experiment(str(tiny_experiment))
+
+
+@pytest.fixture
+def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working folder is the repository, whose experiments have names."""
+    monkeypatch.chdir(REPOSITORY)
 
 
 @pytest.fixture(scope="session")

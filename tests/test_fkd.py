@@ -13,13 +13,12 @@ from written_members import select, write_member
 import fkd
 from fkd.core.errors import UserError
 from fkd.ensemble.predict import Ensemble
-from fkd.experiment.files import load_experiment
+from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run, open_run
 
 
 @pytest.fixture
-def _a_run_and_a_photo(workplace: Path, tiny_experiment: Path) -> None:
-    experiment = load_experiment(str(tiny_experiment))
+def _a_run_and_a_photo(workplace: Path, experiment: Experiment) -> None:
     run = Run(workplace / "models_store/quick-synthetic")
     open_run(run, experiment, {"data_checksum": "0"})
     for member in experiment.members:

@@ -11,7 +11,7 @@ from fkd.data.faces import FaceData, Faces
 from fkd.ensemble.label_outliers import label_outliers, list_label_outliers
 from fkd.ensemble.selection import Estimate, MemberScore, SelectionReport
 from fkd.ensemble.validation import read_validation
-from fkd.experiment.files import load_experiment
+from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
 
 
@@ -33,8 +33,7 @@ def test_labels_further_than_five_medians_are_listed_the_furthest_first() -> Non
     }
 
 
-def test_the_list_names_rows_of_the_data_and_keypoints(tmp_path: Path, tiny_experiment: Path) -> None:
-    experiment = load_experiment(str(tiny_experiment))
+def test_the_list_names_rows_of_the_data_and_keypoints(tmp_path: Path, experiment: Experiment) -> None:
     keypoints = np.full((20, 15, 2), 40, np.float32)
     faces = Faces(np.zeros((20, 96, 96), np.uint8), keypoints, np.arange(20))
     data = FaceData("faces", "c" * 64, KAGGLE15.names, faces, faces, None, pd.DataFrame(), None)

@@ -12,6 +12,7 @@ from written_members import select, write_member
 from fkd.core.errors import UserError
 from fkd.core.keypoints import KAGGLE15
 from fkd.ensemble.predict import find_run, load_ensemble, predict_ensemble
+from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run, open_run, runs_in
 
@@ -19,9 +20,8 @@ FACES = np.random.default_rng(0).integers(0, 256, (11, 96, 96), np.uint8)  # mor
 
 
 @pytest.fixture
-def run(tmp_path: Path, tiny_experiment: Path) -> Run:
+def run(tmp_path: Path, experiment: Experiment) -> Run:
     """A run with two members for four points and one for eleven; nothing is selected."""
-    experiment = load_experiment(str(tiny_experiment))
     run = Run(tmp_path / "store" / "tiny-faces")
     open_run(run, experiment, {"data_checksum": "0"})
     for member in experiment.members:

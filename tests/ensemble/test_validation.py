@@ -13,7 +13,6 @@ from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
 from fkd.ensemble.validation import Validation, read_validation, submission_offsets_px
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.files import load_experiment
 from fkd.experiment.prediction import Prediction
 from fkd.experiment.store import Run
 
@@ -28,11 +27,6 @@ def data() -> FaceData:
     keypoints[19] = np.nan
     faces = Faces(np.zeros((FACES, 96, 96), np.uint8), keypoints, np.arange(FACES))
     return FaceData("faces", "c" * 64, KAGGLE15.names, faces, faces, None, pd.DataFrame(), None)
-
-
-@pytest.fixture
-def experiment(tiny_experiment: Path) -> Experiment:
-    return load_experiment(str(tiny_experiment))
 
 
 @pytest.fixture

@@ -2,16 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from repository import REPOSITORY
 
 from fkd.core.errors import UserError
 from fkd.experiment.experiment import Experiment, differences
 from fkd.experiment.files import load_experiment
 
-
-@pytest.fixture(autouse=True)
-def _in_the_repository(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(REPOSITORY)
+pytestmark = pytest.mark.usefixtures("in_the_repository")
 
 
 def test_the_published_recipe():

@@ -1,15 +1,11 @@
 from pathlib import Path
 
 import pytest
-from repository import REPOSITORY
 
 from fkd.core.errors import UserError
 from fkd.experiment.files import load_experiment
 
-
-@pytest.fixture(autouse=True)
-def _in_the_repository(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(REPOSITORY)
+pytestmark = pytest.mark.usefixtures("in_the_repository")
 
 
 def test_settings_are_put_over_the_file():

@@ -11,11 +11,6 @@ from fkd.experiment.store import Run, move_aside, open_run
 DATA = {"data_checksum": "a" * 64}
 
 
-@pytest.fixture
-def experiment(tiny_experiment: Path) -> Experiment:
-    return load_experiment(str(tiny_experiment))
-
-
 def test_a_new_run_keeps_experiment_and_provenance(tmp_path: Path, experiment: Experiment):
     run = Run(tmp_path / "tiny-faces")
     open_run(run, experiment, DATA)

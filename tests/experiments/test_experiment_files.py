@@ -36,9 +36,7 @@ VARIANTS["champion-gpu"] = ["all", "fold-1", "fold-2", "fold-3", "fold-4"]
 SYSTEMS = [name for name in NAMES if name.partition("/")[0] not in VARIANTS]
 
 
-@pytest.fixture(autouse=True)
-def _in_the_repository(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(REPOSITORY)
+pytestmark = pytest.mark.usefixtures("in_the_repository")
 
 
 def test_the_published_systems_are_here():

@@ -12,12 +12,14 @@ import h5py
 import numpy as np
 import pandas as pd
 import yaml
+from matplotlib.axes import Axes
 from tiny_experiment import TINY_EXPERIMENT
 
 from fkd.core.files import sha256
 from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
 from fkd.experiment.store import MemberFolder, Run
+from fkd.report.page import Section
 
 ERRORS_PX = (1, -1, 7, -7)
 VALIDATION = (8, 9, 10, 11)
@@ -92,3 +94,10 @@ def write_history(folder: MemberFolder, validation_rmse_px: Sequence[float]) -> 
     table["rmse_px"] = table["validation_rmse_px"] / 2
     table["images"], table["training_seconds"], table["seconds"] = 8, 0.5, 1.0
     table.to_csv(folder.history, index=False)
+
+
+def axes_of(section: Section, name: str) -> list[Axes]:
+    """The axes of a section's figure of this name, drawn."""
+    figure = {figure.name: figure for figure in section.figures}[name].draw()
+    figure.canvas.draw()
+    return figure.axes

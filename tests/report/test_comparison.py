@@ -58,6 +58,15 @@ def _open(path: Path, experiment: Experiment) -> Run:
     return Run(path)
 
 
+def _two_members(folder: Path) -> tuple[Experiment, Run]:
+    """A finished run whose members stand 1 px to the right and below, and 2 px to the left and above."""
+    experiment = _experiment(folder, "whole", "{all: {keypoints: all, members: 2}}")
+    run = _open(folder / "run", experiment)
+    for index, error_px in enumerate((1.0, -2.0)):
+        _finish(run, "all", index, [1, 2, 3, 4], "all", error_px)
+    return experiment, run
+
+
 def _row(**settings: object) -> Row:
     return Row(system="system", experiment="any", **settings)
 
@@ -104,10 +113,7 @@ def test_systems_are_scored_on_the_rows_that_validate_in_all_of_them(tmp_path: P
 
 
 def test_members_are_chosen_or_averaged(tmp_path: Path, data: FaceData):
-    experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 2}}")
-    run = _open(tmp_path / "run", experiment)
-    for index, error_px in enumerate((1.0, -2.0)):
-        _finish(run, "all", index, [1, 2, 3, 4], "all", error_px)
+    experiment, run = _two_members(tmp_path)
     rows = [_row(members=members) for members in ("best", "all", "chosen")]
     lines = compare_table(
         Table(title="t", data="d", rows=rows), dict.fromkeys(rows, (experiment, run)), data, COMMAND
@@ -117,10 +123,7 @@ def test_members_are_chosen_or_averaged(tmp_path: Path, data: FaceData):
 
 
 def test_members_alone_and_what_they_took(tmp_path: Path, data: FaceData):
-    experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 2}}")
-    run = _open(tmp_path / "run", experiment)
-    for index, error_px in enumerate((1.0, -2.0)):
-        _finish(run, "all", index, [1, 2, 3, 4], "all", error_px)
+    experiment, run = _two_members(tmp_path)
     table = Table(
         title="t", data="d", measures=["alone_rmse_px", "alone_spread_px", "minutes"], rows=[_row()]
     )
@@ -189,11 +192,9 @@ def test_runs_without_a_common_row_are_refused(tmp_path: Path, data: FaceData):
         compare_table(Table(title="t", data="d", rows=tuple(runs)), runs, data, COMMAND)
 
 
+@pytest.mark.usefixtures("in_the_repository")
 @pytest.mark.parametrize("name", ["comparison", "ablation"])
-def test_the_comparisons_of_the_repository_name_experiments_that_load(
-    name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-):
-    monkeypatch.chdir(request.config.rootpath)
+def test_the_comparisons_of_the_repository_name_experiments_that_load(name: str):
     comparison = load_comparison(Path(f"experiments/comparisons/{name}.yaml"))
     for table in comparison.tables:
         schemas = {

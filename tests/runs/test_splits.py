@@ -31,11 +31,6 @@ def data() -> FaceData:
     return FaceData("faces", "c" * 64, KAGGLE15.names, training, training, groups, pd.DataFrame(), None)
 
 
-@pytest.fixture
-def experiment(tiny_experiment: Path) -> Experiment:
-    return load_experiment(str(tiny_experiment))
-
-
 def test_rows_by_specialist(tmp_path: Path, experiment: Experiment, data: FaceData):
     splits = make_splits(Run(tmp_path), experiment, data)
     for specialist, rows in (("four", 19), ("eleven", 8)):

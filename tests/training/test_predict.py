@@ -2,12 +2,10 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import pytest
 
 from fkd.core.keypoints import KAGGLE15
 from fkd.ensemble.predict import predict_ensemble
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.files import load_experiment
 from fkd.experiment.prediction import Prediction
 from fkd.experiment.store import Run
 from fkd.training.networks.build import build_model
@@ -16,11 +14,6 @@ from fkd.training.predict import predict_pixels, predict_view
 from fkd.training.test_time_augmentation import view_matrices
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 96, 96), np.uint8)
-
-
-@pytest.fixture
-def experiment(tiny_experiment: Path) -> Experiment:
-    return load_experiment(str(tiny_experiment))
 
 
 def _mean_grey_model() -> keras.Model:

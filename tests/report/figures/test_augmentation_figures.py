@@ -1,15 +1,11 @@
 """The augmentation part: the changes shown are the experiment's, made by the code that trains."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-import pytest
 
 from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.files import load_experiment
 from fkd.experiment.specialists import Variant
 from fkd.report.figures.augmentation_figures import (
     augmentation_section,
@@ -27,11 +23,6 @@ FACES = Faces(IMAGES, KEYPOINTS, np.arange(3))
 FACE = FACES.take(np.array([1]))
 NOTHING = pd.DataFrame()
 DATA = FaceData("some", "abc", KAGGLE15.names, FACES, FACES.take(np.array([], int)), None, NOTHING, None)
-
-
-@pytest.fixture
-def experiment(tiny_experiment: Path) -> Experiment:
-    return load_experiment(str(tiny_experiment))
 
 
 def test_changes_of_probability_zero_are_not_shown(experiment: Experiment) -> None:

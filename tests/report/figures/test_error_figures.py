@@ -1,8 +1,7 @@
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from small_run import small_faces, write_run
+from small_run import axes_of, small_faces, write_run
 
 from fkd.report.figures.error_figures import error_section
 from fkd.report.page import Section
@@ -16,14 +15,8 @@ def _section(tmp_path: Path, **factors: tuple[float | None, ...]) -> Section:
     return error_section(read_run(write_run(tmp_path, FACES, members), FACES), FACES)
 
 
-def _axes(section: Section, name: str) -> list[Axes]:
-    figure = {figure.name: figure for figure in section.figures}[name].draw()
-    figure.canvas.draw()
-    return figure.axes
-
-
 def test_errors_by_coordinate_stand_in_the_schemas_order(tmp_path: Path):
-    (axes,) = _axes(_section(tmp_path), "errors-by-keypoint")
+    (axes,) = axes_of(_section(tmp_path), "errors-by-keypoint")
     points = [label.get_text() for label in axes.get_yticklabels()]
     assert points == [name.replace("_", " ") for name in FACES.point_names]
     for bars in axes.containers:  # x, then y
@@ -35,7 +28,7 @@ def test_errors_by_coordinate_stand_in_the_schemas_order(tmp_path: Path):
 
 
 def test_cumulative_errors_end_at_all_points(tmp_path: Path):
-    (axes,) = _axes(_section(tmp_path), "cumulative-errors")
+    (axes,) = axes_of(_section(tmp_path), "cumulative-errors")
     assert {text.get_text() for text in axes.get_legend().get_texts()} == {
         "eyes",
         "nose",
@@ -53,7 +46,7 @@ def test_cumulative_errors_end_at_all_points(tmp_path: Path):
 def test_the_worst_and_the_best_faces(tmp_path: Path):
     section = _section(tmp_path)
     worst, best = (
-        [panel.get_title() for panel in _axes(section, f"{part}-faces-four") if panel.images]
+        [panel.get_title() for panel in axes_of(section, f"{part}-faces-four") if panel.images]
         for part in ("worst", "best")
     )
     # Faces 10 and 11 are wrong by 7 px times 0.1, faces 8 and 9 by 1 px times 0.1.
@@ -62,7 +55,7 @@ def test_the_worst_and_the_best_faces(tmp_path: Path):
 
 
 def test_a_faces_picture_is_the_one_that_its_title_names(tmp_path: Path):
-    panel = _axes(_section(tmp_path), "worst-faces-eleven")[0]
+    panel = axes_of(_section(tmp_path), "worst-faces-eleven")[0]
     row = int(panel.get_title().partition(":")[0].removeprefix("#"))
     assert (panel.images[0].get_array() == FACES.training.images[row]).all()
 
@@ -72,7 +65,7 @@ def test_disagreement_tells_the_error_here(tmp_path: Path):
     (figure,) = [figure for figure in section.figures if figure.name == "uncertainty"]
     # Both are multiples of the pattern's size: the mean factor is 0.125, and both stand 0.875 from it.
     assert "rank correlation 1.00 (four)." in figure.caption
-    (axes,) = _axes(section, "uncertainty")
+    (axes,) = axes_of(section, "uncertainty")
     bins = axes.lines[0].get_xydata()[[0, -1]]
     np.testing.assert_allclose(bins / np.sqrt(2), [[0.875, 0.125], [7 * 0.875, 7 * 0.125]], rtol=1e-5)
 
@@ -89,7 +82,7 @@ def test_one_member_has_no_disagreement(tmp_path: Path):
 def test_a_specialist_without_members_is_named(tmp_path: Path):
     section = _section(tmp_path, eleven=(None,))
     assert "Missing: eleven, without chosen members." in section.text
-    assert len(_axes(section, "errors-by-keypoint")[0].get_yticklabels()) == 4
+    assert len(axes_of(section, "errors-by-keypoint")[0].get_yticklabels()) == 4
 
 
 def test_no_members_no_errors(tmp_path: Path):

@@ -2,8 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from small_run import small_faces, write_run
+from small_run import axes_of, small_faces, write_run
 
 from fkd.report.figures.selection_figures import selection_section
 from fkd.report.page import Section
@@ -18,15 +17,9 @@ def _section(tmp_path: Path, *four: float | None, **settings: object) -> Section
     )
 
 
-def _axes(section: Section, name: str) -> list[Axes]:
-    figure = {figure.name: figure for figure in section.figures}[name].draw()
-    figure.canvas.draw()
-    return figure.axes
-
-
 def test_members_from_best_to_worst_and_which_are_chosen(tmp_path: Path):
     section = _section(tmp_path, 1.0, -0.8, 2.0)
-    four, eleven = _axes(section, "members-by-error")
+    four, eleven = axes_of(section, "members-by-error")
     chosen, left_out = four.lines
     np.testing.assert_allclose(chosen.get_xydata(), [[0, 4], [1, 5]], rtol=1e-5)
     np.testing.assert_allclose(left_out.get_xydata(), [[2, 10]], rtol=1e-5)
@@ -37,12 +30,12 @@ def test_members_from_best_to_worst_and_which_are_chosen(tmp_path: Path):
 
 def test_a_member_that_weighs_double_says_so(tmp_path: Path):
     # -1 alone is best; with 2 it gives 0.5, and once more 0.
-    (words,) = _axes(_section(tmp_path, 2.0, -1.0), "members-by-error")[0].texts
+    (words,) = axes_of(_section(tmp_path, 2.0, -1.0), "members-by-error")[0].texts
     assert (words.get_text(), words.xy[0]) == ("x2", 0)
 
 
 def test_error_against_ensemble_size(tmp_path: Path):
-    (axes,) = _axes(_section(tmp_path, 1.0, -0.8, 0.9), "ensemble-size")
+    (axes,) = axes_of(_section(tmp_path, 1.0, -0.8, 0.9), "ensemble-size")
     best_first, selected, chosen, everyone, cross_validated = axes.lines
     # -0.8; (-0.8 + 0.9) / 2 = 0.05; (-0.8 + 0.9 + 1) / 3: the best two are chosen, in either order
     np.testing.assert_allclose(best_first.get_xydata(), [[1, 4], [2, 0.25], [3, 5.5 / 3]], atol=1e-4)
@@ -55,13 +48,13 @@ def test_error_against_ensemble_size(tmp_path: Path):
 
 
 def test_policies_that_choose_the_best_have_one_curve(tmp_path: Path):
-    (axes,) = _axes(_section(tmp_path, 1.0, -0.8, selection={"policy": "top", "top": 1}), "ensemble-size")
+    (axes,) = axes_of(_section(tmp_path, 1.0, -0.8, selection={"policy": "top", "top": 1}), "ensemble-size")
     assert axes.lines[0].get_label() == "best first"
     np.testing.assert_allclose(axes.lines[1].get_xydata(), [[1, 4]], rtol=1e-5)
 
 
 def test_correlations_stand_in_the_order_of_the_members(tmp_path: Path):
-    panel, _ = _axes(_section(tmp_path, 1.0, -0.8, 2.0), "error-correlations")
+    panel, _ = axes_of(_section(tmp_path, 1.0, -0.8, 2.0), "error-correlations")
     # Factors -0.8, 1, 2: the first is wrong in the other direction.
     expected = [[1, -1, -1], [-1, 1, 1], [-1, 1, 1]]
     np.testing.assert_allclose(panel.collections[0].get_array().reshape(3, 3), expected, atol=1e-4)

@@ -1,26 +1,18 @@
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from small_run import small_faces, write_done, write_history, write_run
+from small_run import axes_of, small_faces, write_done, write_history, write_run
 
 from fkd.report.figures.training_figures import training_section
-from fkd.report.page import Section
 from fkd.report.run_record import read_run
 
 FACES = small_faces()
 
 
-def _axes(section: Section, name: str) -> list[Axes]:
-    figure = {figure.name: figure for figure in section.figures}[name].draw()
-    figure.canvas.draw()
-    return figure.axes
-
-
 def test_every_member_has_its_curves(tmp_path: Path):
     section = training_section(read_run(write_run(tmp_path, FACES), FACES))
     assert section.text == "3 members in all: 3 done."
-    panels = _axes(section, "training-curves")
+    panels = axes_of(section, "training-curves")
     assert [panel.texts[0].get_text() for panel in panels] == ["00: 4.00", "01: 4.00", "00: 4.00"]
     for panel in panels:
         training, validation, best = panel.lines
@@ -33,7 +25,7 @@ def test_all_panels_have_one_scale(tmp_path: Path):
     run = write_run(tmp_path, FACES)
     write_history(run.member("eleven", 0), [90.0, 70.0])
     write_done(run.member("eleven", 0))
-    panels = _axes(training_section(read_run(run, FACES)), "training-curves")
+    panels = axes_of(training_section(read_run(run, FACES)), "training-curves")
     assert len({(panel.get_xlim(), panel.get_ylim()) for panel in panels}) == 1
     assert panels[0].get_ylim()[0] < 2 < 90 < panels[0].get_ylim()[1]
 
@@ -42,7 +34,7 @@ def test_an_early_stop_is_marked_at_its_end(tmp_path: Path):
     run = write_run(tmp_path, FACES, training={"max_epochs": 9, "patience_epochs": 2})
     write_history(run.member("four", 1), [6, 4, 5, 5])
     write_done(run.member("four", 1))
-    panels = _axes(training_section(read_run(run, FACES)), "training-curves")
+    panels = axes_of(training_section(read_run(run, FACES)), "training-curves")
     assert [len(panel.lines) for panel in panels] == [3, 4, 3]
     assert list(panels[1].lines[3].get_xdata()) == [4, 4]
 
@@ -51,7 +43,7 @@ def test_a_diverged_epoch_leaves_the_scale_alone(tmp_path: Path):
     run = write_run(tmp_path, FACES)
     write_history(run.member("four", 0), [6.0, 4.0, float("inf")])
     write_done(run.member("four", 0))
-    panels = _axes(training_section(read_run(run, FACES)), "training-curves")
+    panels = axes_of(training_section(read_run(run, FACES)), "training-curves")
     assert panels[0].get_ylim()[1] < 12
     assert panels[0].texts[0].get_text() == "00: 4.00"
 
@@ -60,13 +52,13 @@ def test_members_that_have_not_begun_are_counted(tmp_path: Path):
     factors = {"four": (1.0, None), "eleven": (None,)}
     section = training_section(read_run(write_run(tmp_path, FACES, factors), FACES))
     assert section.text == "3 members in all: 1 done, 2 waiting. 2 have no finished epoch and are not shown."
-    assert len(_axes(section, "training-curves")) == 1
+    assert len(axes_of(section, "training-curves")) == 1
 
 
 def test_a_member_in_training_says_so(tmp_path: Path):
     run = write_run(tmp_path, FACES)
     run.member("four", 0).done.unlink()
-    panels = _axes(training_section(read_run(run, FACES)), "training-curves")
+    panels = axes_of(training_section(read_run(run, FACES)), "training-curves")
     assert panels[0].texts[0].get_text() == "00: 4.00\ninterrupted"
 
 
@@ -81,14 +73,14 @@ def test_best_error_against_epochs(tmp_path: Path):
     run = write_run(tmp_path, FACES)
     write_history(run.member("four", 1), [6, 5, 4, 3, 2])
     write_done(run.member("four", 1))
-    (axes,) = _axes(training_section(read_run(run, FACES)), "best-against-epochs")
+    (axes,) = axes_of(training_section(read_run(run, FACES)), "best-against-epochs")
     four, eleven = axes.lines
     np.testing.assert_allclose(four.get_xydata(), [[3, 4], [5, 2]])
     np.testing.assert_allclose(eleven.get_xydata(), [[3, 4]])
 
 
 def test_time_and_speed(tmp_path: Path):
-    time, speed = _axes(training_section(read_run(write_run(tmp_path, FACES), FACES)), "training-time")
+    time, speed = axes_of(training_section(read_run(write_run(tmp_path, FACES), FACES)), "training-time")
     # Three epochs of a second; eight images in half a second.
     np.testing.assert_allclose(time.lines[0].get_xydata(), [[0, 0.05], [1, 0.05]])
     np.testing.assert_allclose(speed.lines[0].get_xydata(), [[0, 16], [1, 16]])
