@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from command_line import assert_same_results, command, read_results
+from command_line import Running, assert_same_results, command, read_results
 from repository import REPOSITORY
 from tiny_experiment import TINY_EXPERIMENT
 
@@ -72,20 +72,26 @@ class Tally:
 
 @dataclass(frozen=True)
 class Chaos:
-    """A folder with data, experiment, local store and remote store."""
+    """A folder with data, experiment, local store and remote store.
+
+    prepared: whether processes begin with everything imported; else many kills fall into the imports.
+    """
 
     folder: Path
     rng: random.Random
+    prepared: bool
 
-    def start(self, checkpoint_seconds: float) -> subprocess.Popen[str]:
+    def start(self, checkpoint_seconds: float) -> "Running | subprocess.Popen[str]":
         options = ("--data", "faces", "--store", f"file://{self.folder / 'remote'}")
-        setting = f"training.checkpoint_seconds={checkpoint_seconds}"
+        call = ("train", "chaos.yaml", *options, "--set", f"training.checkpoint_seconds={checkpoint_seconds}")
+        if self.prepared:
+            return Running(*call, folder=self.folder)
         return subprocess.Popen(
-            command("train", "chaos.yaml", *options, "--set", setting),
+            command(*call),
             cwd=self.folder,
             env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             text=True,
         )
 
@@ -96,23 +102,30 @@ class Chaos:
             (self.folder / "remote").mkdir()
 
 
+def train_to_the_end(chaos: Chaos) -> None:
+    """Train without a kill."""
+    process = chaos.start(CHECKPOINT_SECONDS[-1])
+    output = "".join(process.communicate())
+    assert process.returncode == 0, output
+
+
 def disturb(chaos: Chaos, tally: Tally) -> bool:
     """Start the training and kill it at a random moment; True if it came to its end before."""
     rng = chaos.rng
     number = rng.choice([signal.SIGKILL, signal.SIGTERM])
     checkpoint_seconds = rng.choice(CHECKPOINT_SECONDS)
-    with chaos.start(checkpoint_seconds) as process:
-        assert process.stdout is not None
-        if rng.random() < AT_START_PROBABILITY:
-            time.sleep(rng.uniform(0, LONGEST_START_S))
-        else:
-            for line in process.stdout:
-                if "training" in line:
-                    break
-            time.sleep(rng.expovariate(1 / MEAN_DELAY_S))
-        killed_at_s = time.time()
-        process.send_signal(number)
-        output = process.stdout.read()
+    process = chaos.start(checkpoint_seconds)
+    assert process.stdout is not None
+    if rng.random() < AT_START_PROBABILITY:
+        time.sleep(rng.uniform(0, LONGEST_START_S))
+    else:
+        for line in process.stdout:
+            if "training" in line:
+                break
+        time.sleep(rng.expovariate(1 / MEAN_DELAY_S))
+    killed_at_s = time.time()
+    process.send_signal(number)
+    output = "".join(process.communicate())
     if process.returncode == 0:
         return True
     expected = {signal.SIGKILL: (-number,), signal.SIGTERM: (EXIT_INTERRUPTED, -number)}[number]
@@ -145,9 +158,7 @@ def run_round(chaos: Chaos, tally: Tally, undisturbed: dict[str, np.ndarray], ki
         if disturb(chaos, tally):
             break
     else:
-        with chaos.start(CHECKPOINT_SECONDS[-1]) as process:
-            output = process.communicate()[0]
-        assert process.returncode == 0, output
+        train_to_the_end(chaos)
     tally.rounds += 1
     assert_same_results(chaos.folder / "remote" / "chaos-faces", undisturbed)
     # A member that was finished on a lost machine comes back without its state, which nobody needs any more.
@@ -158,18 +169,16 @@ def run_round(chaos: Chaos, tally: Tally, undisturbed: dict[str, np.ndarray], ki
     )
 
 
-def wreak(folder: Path, kills: int, seed: int) -> Tally:
+def wreak(folder: Path, kills: int, seed: int, *, prepared: bool = False) -> Tally:
     """Train undisturbed, then in rounds until the kills are spent; AssertionError if a round differs."""
     from fkd.data.synthetic.data_set import write_synthetic
 
     write_synthetic(folder / "faces", seed=1, training_faces=60, test_faces=6)
     (folder / "tiny.yaml").write_text(TINY_EXPERIMENT)
     (folder / "chaos.yaml").write_text(EXPERIMENT)
-    chaos, tally = Chaos(folder, random.Random(seed)), Tally()
+    chaos, tally = Chaos(folder, random.Random(seed), prepared), Tally()
     chaos.forget_store(remote_too=True)
-    with chaos.start(CHECKPOINT_SECONDS[-1]) as process:
-        output = process.communicate()[0]
-    assert process.returncode == 0, output
+    train_to_the_end(chaos)
     undisturbed = read_results(folder / "models_store" / "chaos-faces")
     assert undisturbed
     while tally.kills < kills:

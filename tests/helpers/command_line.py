@@ -1,20 +1,23 @@
 """Running fkd as a person would, and reading what a run left behind."""
 
 import multiprocessing
+import multiprocessing.context
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO
 
 import h5py
 import numpy as np
 import pandas as pd
+import pytest
 
-# Its processes begin with everything imported: starting TensorFlow takes longer than most commands.
-_PREPARED = multiprocessing.get_context("forkserver")
-_PREPARED.set_forkserver_preload(["prepared"])
 # Read when a framework is loaded, so a call with one of its own starts from nothing.
 _READ_AT_THE_START = ("KERAS_BACKEND", "CUDA_VISIBLE_DEVICES", "XLA_FLAGS")
 _BACKEND = {name: os.environ.get(name) for name in _READ_AT_THE_START}
@@ -25,38 +28,98 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "fkd", *map(str, arguments)]
 
 
+class Running:
+    """A call of fkd that has begun in a prepared process, used as one uses a subprocess.Popen.
+
+    output: where it prints and complains; without it `stdout` gives what it prints, and `communicate`
+    what it complains of besides.
+    """
+
+    def __init__(self, *arguments: object, folder: Path | None = None, output: IO[str] | None = None):
+        self._complaint = output or tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `communicate`)
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        self.stdout = os.fdopen(os.dup(receiver.fileno()))
+        streams = [_handed_over(output) if output else sender, _handed_over(self._complaint)]
+        call = (command(*arguments)[2:], folder or Path.cwd(), dict(os.environ), streams)
+        self._process = _prepared().Process(target=_be_fkd, args=call)
+        self._process.start()
+        for connection in (receiver, sender, *streams):
+            connection.close()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, timeout_s: float | None = None) -> int | None:
+        """Its exit status, None after a timeout; what it printed is lost."""
+        with self.stdout:
+            self._process.join(timeout_s)
+        return self._process.exitcode
+
+    def communicate(self) -> tuple[str, str]:
+        """What it prints from here to its end, and what it complained of."""
+        printed = self.stdout.read()
+        self.wait()
+        with self._complaint:
+            self._complaint.seek(0)
+            return printed, self._complaint.read()
+
+
 def fkd(*arguments: object, status: int = 0, folder: Path | None = None) -> str:
     """Run fkd in a folder and check its exit status; returns what it printed, or its complaint."""
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as complaint:
-        received = _run(command(*arguments), folder or Path.cwd(), output, complaint)
-        output.seek(0)
-        complaint.seek(0)
-        printed, complained = output.read(), complaint.read()
-    assert received == status, complained + printed
-    assert "Traceback" not in complained, complained
-    return printed if status == 0 else complained
-
-
-def _run(call: list[str], folder: Path, output: IO[str], complaint: IO[str]) -> int:
-    """The exit status of a call in a process of its own."""
     if {name: os.environ.get(name) for name in _READ_AT_THE_START} != _BACKEND:
-        return subprocess.run(call, check=False, cwd=folder, stdout=output, stderr=complaint).returncode
-    streams = [multiprocessing.reduction.DupFd(stream.fileno()) for stream in (output, complaint)]
-    process = _PREPARED.Process(target=_be_fkd, args=(call[2:], folder, dict(os.environ), streams))
-    process.start()
-    process.join()
-    return process.exitcode or 0
+        done = subprocess.run(command(*arguments), check=False, cwd=folder, capture_output=True, text=True)
+        received, printed, complaint = done.returncode, done.stdout, done.stderr
+    else:
+        running = Running(*arguments, folder=folder)
+        printed, complaint = running.communicate()
+        received = running.returncode or 0
+    assert received == status, complaint + printed
+    assert "Traceback" not in complaint, complaint
+    return printed if status == 0 else complaint
 
 
-def _be_fkd(arguments: list[str], folder: Path, environment: dict[str, str], streams: list) -> None:
+@cache
+def _prepared() -> multiprocessing.context.ForkServerContext:
+    """Its processes begin with everything imported: starting TensorFlow takes longer than most commands."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["prepared", __name__])
+    # Before Python 3.13 the server is not told where modules are, and does without those it cannot find.
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        forkserver.ensure_running()
+    return context
+
+
+def _handed_over(stream: IO[str]) -> Connection:
+    """A stream in the form that another process can be given."""
+    return Connection(os.dup(stream.fileno()), readable=False)
+
+
+def _be_fkd(
+    arguments: list[str], folder: Path, environment: dict[str, str], streams: list[Connection]
+) -> None:
     """The whole life of a prepared process."""
+    assert "fkd.cli" in sys.modules, "the process was not prepared"
     from fkd.cli import main
 
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     for number, stream in enumerate(streams, start=1):
-        os.dup2(stream.detach(), number)
+        os.dup2(stream.fileno(), number)
+        stream.close()
     sys.argv = arguments
     main()
 

@@ -1,12 +1,11 @@
 """A training that is long enough to be interrupted, and the same one undisturbed to compare it with."""
 
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from command_line import command, fkd
+from command_line import Running, fkd
 
 Found = TypeVar("Found")
 
@@ -20,11 +19,10 @@ def train_alone(faces_folder: Path, folder: Path) -> None:
     fkd(*_ARGUMENTS, "--data", faces_folder, folder=folder)
 
 
-def start(faces_folder: Path, log: Path, *options: object) -> subprocess.Popen[bytes]:
+def start(faces_folder: Path, log: Path, *options: object) -> Running:
     """Begin the same training here, in another way."""
-    with log.open("wb") as output:
-        arguments = command(*_ARGUMENTS, "--data", faces_folder, *options)
-        return subprocess.Popen(arguments, stdout=output, stderr=output)
+    with log.open("w") as output:
+        return Running(*_ARGUMENTS, "--data", faces_folder, *options, output=output)
 
 
 def wait_until(happened: Callable[[], Found], otherwise: str) -> Found:

@@ -48,13 +48,13 @@ def test_processes_end_with_the_one_that_started_them_and_the_same_command_goes_
     run, log = workplace / "models_store" / "tiny-faces", workplace / "log.txt"
     driver = start(faces_folder, log, "--jobs", 2)
     pid = _training_process(run)
-    driver.kill()
+    driver.send_signal(signal.SIGKILL)
     driver.wait()
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), "a process trains on alone")
 
     driver = start(faces_folder, log, "--jobs", 2)
     _training_process(run)
-    driver.terminate()
+    driver.send_signal(signal.SIGTERM)
     assert driver.wait(PATIENCE_S) == 75, log.read_text()
     assert "fkd: SIGTERM: every member is saved; run the same command again to go on" in log.read_text()
 

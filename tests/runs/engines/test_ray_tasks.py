@@ -1,14 +1,13 @@
 """Members trained on a Ray cluster of several nodes on this machine, compared bit for bit with local ones."""
 
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import assert_same_results, fkd
+from command_line import Running, assert_same_results, fkd
 from interruptible import PATIENCE_S, start, wait_until
 from repository import REPOSITORY
 
@@ -61,7 +60,7 @@ def nodes() -> Iterator[Nodes]:
         nodes.shut_down()
 
 
-def _start(nodes: Nodes, faces_folder: Path, log: Path, *options: object) -> subprocess.Popen[bytes]:
+def _start(nodes: Nodes, faces_folder: Path, log: Path, *options: object) -> Running:
     return start(faces_folder, log, *options, "--engine", "ray", "--address", nodes.address)
 
 
@@ -112,7 +111,7 @@ def test_a_driver_that_is_stopped_or_killed_is_started_again(
 
     driver = _start(nodes, faces_folder, log)
     wait_until(lambda: list(run.glob("*/*/done.json")), "no member was finished")
-    driver.kill()
+    driver.send_signal(signal.SIGKILL)
     driver.wait()
     finished = {done: done.stat().st_mtime_ns for done in run.glob("*/*/done.json")}
 
