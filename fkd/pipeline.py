@@ -33,6 +33,7 @@ from fkd.report.figures.faces import faces_png
 from fkd.report.tables import estimates_table, score_table, selection_table, status_table
 from fkd.runs.engines.engine import HERE, Engine, claim_devices, opened
 from fkd.runs.job import Job
+from fkd.runs.locks import members_in_training
 from fkd.runs.progress import Progress
 from fkd.runs.provenance import provenance
 from fkd.runs.remote.session import remote_session
@@ -114,7 +115,7 @@ def train(
             claim_devices(engine, experiment.resources)
             try_network(experiment.network)  # before anything is written
             find_distilled_run(run, experiment, faces)
-        open_run(run, experiment, provenance(faces))
+        open_run(run, experiment, provenance(faces), console.print)
         splits = distilled_splits(run, experiment, faces, console.print)
         if remote:
             remote.push(run)
@@ -141,14 +142,26 @@ def train(
 
 
 def status(request: Request, console: Console) -> None:
-    """Show where the members stand; of every run in the store if no experiment is named."""
+    """Show where the members stand; of every run in the store if no experiment is named.
+
+    Raises UserError, after the others are shown, where a run cannot be read.
+    """
     runs = [request.resolve()[1]] if request.experiment else runs_in(request.store_folder)
     if not runs:
         console.print(
             f"{request.store_folder}: no runs yet; start one with make train-ensemble, or fkd train"
         )
+    damaged = 0
     for run in runs:
-        console.print(status_table(run.name, run_status(run, run.read_experiment())))
+        try:
+            console.print(status_table(run.name, run_status(run, run.read_experiment())))
+        except UserError as error:
+            if request.experiment:
+                raise
+            damaged += 1
+            console.print(error)
+    if damaged:
+        raise UserError(f"{damaged} of {len(runs)} runs cannot be read, as reported above")
 
 
 def select(request: Request, console: Console) -> None:
@@ -338,9 +351,9 @@ def _move_aside(request: Request, run: Run, console: Console) -> None:
     """Make room for a fresh run; raises UserError while the former one is being trained."""
     if request.store_url:
         raise UserError(f"--fresh: {request.store} keeps its runs; name another prefix to train anew")
-    if not run.experiment.exists():
+    if not run.path.exists():
         return
-    busy = [member.name for member in run_status(run, run.read_experiment()) if member.state == "training"]
+    busy = members_in_training(run)
     if busy:
         raise UserError(f"--fresh: {run.path}: {', '.join(busy)} is being trained; stop that process first")
     console.print(f"{run.path}: the former run, moved aside to {move_aside(run)}")

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and their checksums."""
+"""Files written whole or not at all, their checksums, and the reading of nothing but files."""
 
 import hashlib
 import io
@@ -6,10 +6,12 @@ import json
 import os
 import secrets
 import shutil
+import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +56,31 @@ def keep_previous(path: Path, previous: Path) -> None:
         shutil.copyfile(path, temporary)
     temporary.replace(previous)
     temporary.unlink(missing_ok=True)  # renaming one link of a file to another does nothing
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading; raises ValueError, saying what it is, for a folder, a FIFO or a device.
+
+    A FIFO would be waited for and a device need not end.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise ValueError("a folder" if stat.S_ISDIR(mode) else "no regular file")
+    return path.open("rb")
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """A file's content; raises ValueError as `open_regular` does, and for a larger file."""
+    with open_regular(path) as stream:
+        content = stream.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise ValueError(f"more than {most_bytes:,} bytes")
+    return content
+
+
+def move_damaged_aside(path: Path) -> Path:
+    """Rename what cannot be read, so that nothing is lost and its place is free; returns its new place."""
+    return path.rename(path.with_name(f"{path.stem}.damaged-{time.time_ns()}{path.suffix}"))
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -21,6 +21,7 @@ from fkd.ensemble.predict import predict_ensemble
 from fkd.ensemble.selection import SelectionReport
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
+from fkd.training.member_files import load_best_weights
 from fkd.training.networks.build import build_model
 from fkd.training.networks.codecs import codec_of
 
@@ -97,7 +98,7 @@ def ensemble_model(run: Run, experiment: Experiment, chosen: Mapping[str, Sequen
         points, outputs = tuple(experiment.point_indices(specialist).tolist()), {}
         for index in sorted(set(members)):
             member = build_model(network, len(points), experiment.member_seed(specialist, index))
-            member.load_weights(run.member(specialist, index).best_weights)
+            load_best_weights(member, run.member(specialist, index))
             outputs[index] = _member_points(_of_keras_alone(member), experiment, specialist, greys)
         average = layers.Average()([outputs[index] for index in members])
         averages.setdefault(points, []).append(average)

@@ -1,6 +1,5 @@
 """The card of an exported model: what it is, how it is used, what it is worth."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -88,7 +87,7 @@ def model_card(
     faces_checked: int,
 ) -> str:
     """The model card in Markdown."""
-    trained = json.loads(run.provenance.read_text(encoding="utf-8"))
+    trained = run.read_provenance()
     chosen = {report.specialist: report.chosen for report in reports}
     predicted = predicted_points(experiment, chosen)
     names, missing = point_names(experiment, predicted), point_names(experiment, ~predicted)

@@ -55,7 +55,7 @@ def distilled_splits(run: Run, experiment: Experiment, data: FaceData, say: Say)
     for specialist in splits:
         save_distilled_labels(run, specialist, labels_px)
     # Read back, so that a training learns the same numbers from its first start as from its next.
-    return {specialist: read_split(run, specialist) for specialist in splits}
+    return {specialist: read_split(run, specialist, data.training) for specialist in splits}
 
 
 def _refuse_leak(

@@ -14,11 +14,12 @@ from fkd.core.metrics import spread_px
 from fkd.core.say import Say
 from fkd.data.crops import face_crops, from_crops
 from fkd.ensemble.selection import join_specialists
-from fkd.ensemble.selection_file import read_chosen
+from fkd.ensemble.selection_file import read_selection
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import Run, is_done, runs_in
 from fkd.runs.status import finished_members
+from fkd.training.member_files import load_best_weights
 from fkd.training.networks.build import build_model
 from fkd.training.predict import predict_pixels
 
@@ -90,7 +91,7 @@ def load_ensemble(run: Run, say: Say) -> Ensemble:
         model = _build_network(experiment, specialist)
         weights[specialist] = {}
         for index in dict.fromkeys(members):
-            _load_member(model, run, specialist, index)
+            load_best_weights(model, run.member(specialist, index))
             weights[specialist][index] = model.get_weights()
         models[specialist] = model
     counts = " + ".join(f"{len(distinct)} {specialist}" for specialist, distinct in weights.items())
@@ -119,7 +120,7 @@ def chosen_members(run: Run, experiment: Experiment, say: Say) -> dict[str, list
     and for a chosen one whose files are missing or damaged.
     """
     chosen = {}
-    selected = read_chosen(run)
+    selected = {name: list(report.chosen) for name, report in read_selection(run).items()}
     for specialist in experiment.specialists:
         members = selected.get(specialist) or finished_members(run, experiment, specialist)[0]
         if members and specialist not in selected:
@@ -181,7 +182,7 @@ def _predict_members(
     def predict(index: int) -> npt.NDArray[np.float32]:
         model = free.pop()
         try:
-            _load_member(model, run, specialist, index)
+            load_best_weights(model, run.member(specialist, index))
             return predict_pixels(model, experiment, specialist, images)
         finally:
             free.append(model)
@@ -194,10 +195,6 @@ def _build_network(experiment: Experiment, specialist: str) -> keras.Model:
     """A network into which any member of a specialist can be loaded."""
     points = len(experiment.point_indices(specialist))
     return build_model(experiment.network, points, experiment.member_seed(specialist, 0))
-
-
-def _load_member(model: keras.Model, run: Run, specialist: str, index: int) -> None:
-    model.load_weights(run.member(specialist, index).best_weights)
 
 
 def _repeated(

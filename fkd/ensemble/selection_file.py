@@ -1,68 +1,97 @@
 """selection.json of a run: what `fkd select` chose, and what the choice is worth."""
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any, Self
 
-from fkd.core.errors import UserError
-from fkd.core.files import atomic_write_json
+from pydantic import Field, model_validator
+
 from fkd.ensemble.selection import Estimate, MemberScore, SelectionReport
+from fkd.experiment.records import Number, Record, read_record, write_record
 from fkd.experiment.store import Run
 
-_Record = TypeVar("_Record")
 _ESTIMATES = ("best_single", "average_of_all", "average_of_chosen")
+
+
+class _Part(Record):
+    expected = "what fkd select writes"
+    way_out = "run fkd select again"
+
+
+class _EstimateRecord(_Part):
+    """An `Estimate`; NaN where the members predict no numbers."""
+
+    in_sample_px: float
+    honest_px: float | None = None
+
+
+class _ScoreRecord(_Part):
+    index: Number
+    rmse_px: float
+    weight: Number
+
+
+class _ReportRecord(_Part):
+    specialist: str
+    policy: str
+    members: list[_ScoreRecord]
+    chosen: list[Number] = Field(min_length=1)
+    best_single: _EstimateRecord
+    average_of_all: _EstimateRecord
+    average_of_chosen: _EstimateRecord
+
+    @model_validator(mode="after")
+    def _check_choice(self) -> Self:
+        weights = {score.index: score.weight for score in self.members}
+        if any(weights.get(index) != self.chosen.count(index) for index in self.chosen):
+            raise ValueError("the chosen members are not those with a weight")
+        return self
+
+
+class _SelectionRecord(_Part):
+    specialists: list[_ReportRecord]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_before(cls, values: Any) -> Any:
+        return {"specialists": values} if isinstance(values, list) else values  # as earlier versions wrote it
 
 
 def write_selection(run: Run, reports: Sequence[SelectionReport]) -> None:
     """Keep every specialist's choice in the run."""
-    atomic_write_json(run.selection, [_to_json(report) for report in reports])
+    write_record(run.selection, _SelectionRecord(specialists=[_to_record(report) for report in reports]))
 
 
 def read_selection(run: Run) -> dict[str, SelectionReport]:
     """The choices that a run keeps, by specialist; empty where nothing was selected.
 
-    Raises UserError for a file that `write_selection` has not written.
+    Raises DamagedRecordError for a file that `write_selection` has not written.
     """
-    return _read(run, _from_json)
-
-
-def read_chosen(run: Run) -> dict[str, list[int]]:
-    """The chosen members' numbers alone, by specialist, for those who need not know what they are worth.
-
-    Empty where nothing was selected. Raises UserError for a file without them.
-    """
-    return _read(run, lambda record: [int(index) for index in record["chosen"]])
-
-
-def _read(run: Run, convert: Callable[[dict[str, Any]], _Record]) -> dict[str, _Record]:
-    if not run.selection.is_file():
+    if not run.selection.exists():
         return {}
-    try:
-        records = json.loads(run.selection.read_text(encoding="utf-8"))
-        return {record["specialist"]: convert(record) for record in records}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{run.selection}: expected what fkd select writes, received another file; run fkd select again"
-        ) from error
+    record = read_record(run.selection, _SelectionRecord)
+    return {report.specialist: _from_record(report) for report in record.specialists}
 
 
-def _to_json(report: SelectionReport) -> dict[str, Any]:
-    return asdict(report) | {name: _estimate_to_json(getattr(report, name)) for name in _ESTIMATES}
-
-
-def _estimate_to_json(estimate: Estimate) -> dict[str, float | None]:
-    return {"in_sample_px": estimate.in_sample_px, "honest_px": estimate.cross_validated_px}
-
-
-def _from_json(record: dict[str, Any]) -> SelectionReport:
-    return SelectionReport(
-        specialist=record["specialist"],
-        policy=record["policy"],
-        members=tuple(MemberScore(**member) for member in record["members"]),
-        chosen=tuple(int(index) for index in record["chosen"]),
+def _to_record(report: SelectionReport) -> _ReportRecord:
+    estimates = {name: getattr(report, name) for name in _ESTIMATES}
+    return _ReportRecord(
+        specialist=report.specialist,
+        policy=report.policy,
+        members=[_ScoreRecord(index=m.index, rmse_px=m.rmse_px, weight=m.weight) for m in report.members],
+        chosen=list(report.chosen),
         **{
-            name: Estimate(record[name]["in_sample_px"], cross_validated_px=record[name]["honest_px"])
-            for name in _ESTIMATES
+            name: _EstimateRecord(in_sample_px=one.in_sample_px, honest_px=one.cross_validated_px)
+            for name, one in estimates.items()
         },
+    )
+
+
+def _from_record(record: _ReportRecord) -> SelectionReport:
+    estimates = {name: getattr(record, name) for name in _ESTIMATES}
+    return SelectionReport(
+        specialist=record.specialist,
+        policy=record.policy,
+        members=tuple(MemberScore(m.index, m.rmse_px, m.weight) for m in record.members),
+        chosen=tuple(record.chosen),
+        **{name: Estimate(one.in_sample_px, one.honest_px) for name, one in estimates.items()},
     )

@@ -8,9 +8,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from fkd.core.errors import UserError, one_line
-from fkd.core.files import atomic_write_bytes
+from fkd.core.files import atomic_write_bytes, read_regular
 from fkd.core.keypoints import IMAGE_SIZE_PX, Schema
 
+_MOST_BYTES = 2**30
 _COLUMNS = ["RowId", "Location"]
 _NUMBERS = {"RowId": (np.int64, "a whole number"), "Location": (np.float64, "a number")}
 
@@ -59,7 +60,12 @@ def write_submission(table: pd.DataFrame, path: Path) -> Path | None:
     if not path.exists():
         atomic_write_bytes(path, data)
         return None
-    earlier = path.read_bytes()
+    try:
+        earlier = read_regular(path, _MOST_BYTES)
+    except ValueError as error:
+        raise UserError(
+            f"{path}: expected a former submission or none, received {error}; move it away"
+        ) from error
     if earlier == data:
         return None
     kept = _free_name(path)

@@ -1,5 +1,6 @@
 """What a specialist's finished members predict for its validation rows, against the labels; read once."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fkd.core.errors import UserError
+from fkd.core.errors import UserError, one_line
+from fkd.core.files import open_regular
 from fkd.core.keypoints import average_augmented
 from fkd.data.faces import FaceData, Faces
 from fkd.ensemble.label_offsets import asked_counts, label_counts, offsets_px, with_offsets
 from fkd.ensemble.selection import SelectionReport, average_predictions, join_specialists, selection_report
 from fkd.experiment.experiment import Experiment
+from fkd.experiment.records import DamagedRecordError, DoneRecord
 from fkd.experiment.store import MemberFolder, Run
 from fkd.runs.splits import Split, read_split
 from fkd.runs.status import finished_members
@@ -86,16 +89,19 @@ def read_validation(
 
     training: all training faces. members: their numbers, None for all that are finished and whole. Maps are
     read as in training, whatever `prediction.peaks` says. Raises UserError where a member has no predictions
-    for the test-time augmentation that the experiment asks for.
+    for the test-time augmentation that the experiment asks for, and DamagedRecordError where files are not as
+    they were written.
     """
-    split, points = read_split(run, specialist), experiment.point_indices(specialist)
+    split, points = read_split(run, specialist, training), experiment.point_indices(specialist)
     keypoints = training.keypoints[split.validation]
     left_out: list[str] = []
     if members is None:
         members, left_out = finished_members(run, experiment, specialist)
     truth_px = keypoints[:, points]
     folders = [run.member(specialist, index) for index in members]
-    augmented_px = _read_predictions(experiment, folders) if folders else np.empty((0, *truth_px.shape), "f4")
+    augmented_px = np.empty((0, *truth_px.shape), np.float32)
+    if folders:
+        augmented_px = _read_predictions(experiment, folders, truth_px.shape)
     return Validation(
         experiment,
         specialist,
@@ -122,29 +128,58 @@ def submission_offsets_px(
     return join_specialists(experiment, offsets)
 
 
-def _read_predictions(experiment: Experiment, folders: Sequence[MemberFolder]) -> npt.NDArray[np.float32]:
-    """What members have left, averaged over test-time augmentation, shape (members, rows, points, 2)."""
+def _read_predictions(
+    experiment: Experiment, folders: Sequence[MemberFolder], shape: tuple[int, ...]
+) -> npt.NDArray[np.float32]:
+    """What members have left, averaged over test-time augmentation, shape (members, rows, points, 2).
+
+    shape: (rows, points, 2).
+    """
     prediction = experiment.prediction
-    augmented = np.array([np.load(folder.validation) for folder in folders], np.float32)[:, None, None]
+    augmented = np.array([_read(folder.validation, shape) for folder in folders])[:, None, None]
     if prediction.mirrored:
-        mirrored = [_read(folder.mirrored_validation, "mirrored") for folder in folders]
+        mirrored = [_read_asked(folder.mirrored_validation, shape, "mirrored") for folder in folders]
         augmented = np.concatenate([augmented, np.array(mirrored)[:, None, None]], axis=2)
     if prediction.views > 1:
-        views = np.array([_read(folder.views_validation, "views") for folder in folders])
-        if views.shape[1] < prediction.views - 1:
+        kept = [_read_asked(folder.views_validation, (None, None, *shape), "views") for folder in folders]
+        if (fewest := min(map(len, kept))) < prediction.views - 1:
             raise UserError(
-                f"prediction.views: expected at most the {views.shape[1] + 1} that members have predicted, "
+                f"prediction.views: expected at most the {fewest + 1} that members have predicted, "
                 f"received {prediction.views}; lower it, or train anew with --fresh (make: FRESH=1)"
             )
-        views = views[:, : prediction.views - 1, : augmented.shape[2]]
+        views = np.array([one[: prediction.views - 1, : augmented.shape[2]] for one in kept])
         augmented = np.concatenate([augmented, views], axis=1)
     return average_augmented(augmented)
 
 
-def _read(path: Path, setting: str) -> npt.NDArray[np.float32]:
-    if not path.is_file():
+def _read_asked(path: Path, shape: tuple[int | None, ...], setting: str) -> npt.NDArray[np.float32]:
+    if not path.exists():
         raise UserError(
             f"prediction.{setting}: expected {path}, found none, as this member was trained without; put the "
             "setting back, or train anew with --fresh (make: FRESH=1)"
         )
-    return np.asarray(np.load(path), np.float32)
+    return _read(path, shape)
+
+
+def _read(path: Path, shape: tuple[int | None, ...]) -> npt.NDArray[np.float32]:
+    """Predictions in pixels of this shape, None for any length; never unpickles.
+
+    Raises DamagedRecordError where the file holds others, before they take any memory.
+    """
+    try:
+        with open_regular(path) as stream:
+            if np.lib.format.read_magic(stream) != (1, 0):
+                raise ValueError("an array of another form")
+            found, _, dtype = np.lib.format.read_array_header_1_0(stream)
+            left = path.stat().st_size - stream.tell()
+            fits = len(found) == len(shape) and all(b in (None, a) for a, b in zip(found, shape, strict=True))
+            if dtype.kind != "f" or not fits or left != dtype.itemsize * math.prod(found):
+                raise ValueError(f"{left} bytes of {dtype} of shape {found}")
+            stream.seek(0)
+            return np.asarray(np.lib.format.read_array(stream, allow_pickle=False), np.float32)
+    except (ValueError, FileNotFoundError) as error:
+        rows, points = shape[-3:-1]
+        raise DamagedRecordError(
+            f"{path}: expected predictions for {rows} faces and {points} points, as split.json says, "
+            f"received {one_line(error):.120}; remove the member's done.json, and {DoneRecord.way_out}"
+        ) from error

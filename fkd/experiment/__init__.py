@@ -10,5 +10,6 @@ augmentation  section: random changes of a training image
 prediction    sections: which members predict, and how
 resources     section: what the training of a member takes of a machine
 reference     docs/settings.md, written from the sections
+records       the JSON records of a run: one reader, one writer, checksums
 store         every path of a run, and the guard of its identity
 """

@@ -9,7 +9,8 @@ models_store/<experiment>-<data set>/
 """
 
 import csv
-import json
+import hashlib
+import io
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,16 +18,35 @@ from pathlib import Path
 
 import yaml
 
-from fkd.core.errors import UserError
-from fkd.core.files import atomic_write_bytes, atomic_write_json, sha256
+from fkd.core.errors import UserError, one_line
+from fkd.core.files import atomic_write_bytes, read_regular, sha256
+from fkd.core.say import Say
 from fkd.experiment.experiment import Experiment, differences
 from fkd.experiment.files import validate_experiment
+from fkd.experiment.records import (
+    DamagedRecordError,
+    DoneRecord,
+    Provenance,
+    damaged,
+    read_record,
+    write_record,
+)
 from fkd.experiment.specialists import MemberId
 
 DEFAULT_STORE = Path("models_store")
 
 # Members do not depend on how many there are, nor on where they are trained and how they will be used.
 _FREE_TO_CHANGE = ("selection.", "prediction.", "resources.", ".members", ".checkpoint_seconds")
+
+# The first line of a run's experiment.yaml; those of earlier versions have none.
+_CHECKSUM_COMMENT = "# SHA-256 of the lines below: "
+# Neither a resolved experiment nor the history of a training comes near them.
+_MOST_EXPERIMENT_BYTES, _MOST_HISTORY_BYTES = 2**20, 2**26
+
+_EXPERIMENT_WAY_OUT = (
+    "put it back from a backup or the remote store; or, if you ask for the experiment that the run was "
+    "trained with, remove it, and fkd train writes it anew"
+)
 
 
 class HistoryColumn(StrEnum):
@@ -48,11 +68,19 @@ class HistoryColumn(StrEnum):
     SECONDS = "seconds"
 
 
+_ALWAYS_RECORDED = {HistoryColumn.VALIDATION_RMSE_PX, HistoryColumn.SECONDS}
+
+
 @dataclass(frozen=True)
 class MemberFolder:
     """The files of one member."""
 
     path: Path
+
+    @property
+    def name(self) -> str:
+        """`<specialist>/<index>`, such as `four/07`."""
+        return f"{self.path.parent.name}/{self.path.name}"
 
     @property
     def state(self) -> Path:
@@ -163,15 +191,33 @@ class Run:
         return MemberFolder(self.path / MemberId(specialist, index).name)
 
     def read_experiment(self) -> Experiment:
-        """The experiment as last trained or selected with; raises UserError where there is no such run."""
-        if not self.experiment.is_file():
+        """The experiment as last trained or selected with.
+
+        Raises UserError where there is no such run, and DamagedRecordError where it is not as it was written.
+        """
+        if not self.experiment.exists():
             raise UserError(f"{self.path}: no such run; train it first (fkd train, or make train-ensemble)")
-        settings = yaml.safe_load(self.experiment.read_text(encoding="utf-8"))
-        return validate_experiment(settings, str(self.experiment))
+        try:
+            content = read_regular(self.experiment, _MOST_EXPERIMENT_BYTES)
+        except ValueError as error:
+            raise DamagedRecordError(
+                f"{self.experiment}: expected an experiment, received {error}; {_EXPERIMENT_WAY_OUT}"
+            ) from error
+        return parse_experiment(content, str(self.experiment))
+
+    def read_provenance(self) -> dict[str, str]:
+        """Versions by name, the data's name and `data_checksum`; raises DamagedRecordError."""
+        provenance = read_record(self.provenance, Provenance)
+        return {**(provenance.model_extra or {}), "data_checksum": provenance.data_checksum}
 
     def read_data_checksum(self) -> str:
-        """The checksum of the data that this run is trained on."""
-        return str(json.loads(self.provenance.read_text())["data_checksum"])
+        """The checksum of the data that this run is trained on; raises DamagedRecordError."""
+        return read_record(self.provenance, Provenance).data_checksum
+
+    @property
+    def has_members(self) -> bool:
+        """Whether any member has been saved."""
+        return any(path.name in ("state.npz", "done.json") for path in self.path.glob("*/*/*"))
 
 
 def runs_in(store: Path) -> list[Run]:
@@ -186,25 +232,51 @@ def move_aside(run: Run) -> Path | None:
     return run.path.rename(run.path.with_name(f"{run.name}.{datetime.now():%Y%m%d-%H%M%S}"))
 
 
-def open_run(run: Run, experiment: Experiment, provenance: dict[str, str]) -> None:
+def open_run(run: Run, experiment: Experiment, provenance: dict[str, str], say: Say = print) -> None:
     """Create a run or go on with it.
 
     `provenance` holds at least `data_checksum`. The number of members and the selection may change
-    between calls. Raises UserError, listing the differences, when anything else does.
+    between calls. Raises UserError, listing the differences, when anything else does. Of experiment and
+    provenance, one that is missing where members have been trained is written anew, which is said.
     """
     run.path.mkdir(parents=True, exist_ok=True)
-    if run.experiment.exists():
-        former = run.read_experiment(), run.read_data_checksum()
-        refuse_other_run(str(run.path), *former, experiment, provenance["data_checksum"])
-    else:
-        atomic_write_json(run.provenance, provenance)
+    checksum, begun = provenance["data_checksum"], run.has_members
+    former = run.read_experiment() if run.experiment.exists() else None
+    former_checksum = run.read_data_checksum() if run.provenance.exists() and (former or begun) else None
+    refuse_other_run(str(run.path), former or experiment, former_checksum or checksum, experiment, checksum)
+    if former_checksum is None:
+        if former or begun:
+            say(f"{run.provenance}: missing; written anew for the data of checksum {checksum[:12]}")
+        write_record(run.provenance, Provenance(**provenance))
+    if former is None and begun:
+        say(f"{run.experiment}: missing; written anew as asked for now")
     write_experiment(run, experiment)
 
 
 def write_experiment(run: Run, experiment: Experiment) -> None:
     """Keep the experiment as it stands now; what may change between calls is that of the last one."""
-    settings = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
-    atomic_write_bytes(run.experiment, settings.encode())
+    settings = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False).encode()
+    digest = hashlib.sha256(settings).hexdigest()
+    atomic_write_bytes(run.experiment, f"{_CHECKSUM_COMMENT}{digest}\n".encode() + settings)
+
+
+def parse_experiment(content: bytes, place: str) -> Experiment:
+    """The experiment of a run from its file's content; raises DamagedRecordError, naming `place`."""
+    first, _, rest = content.partition(b"\n")
+    comment = _CHECKSUM_COMMENT.encode()
+    if first.startswith(comment) and first != comment + hashlib.sha256(rest).hexdigest().encode():
+        raise DamagedRecordError(
+            f"{place}: expected an experiment as fkd wrote it, received contents that do not match the "
+            f"checksum in the first line; {_EXPERIMENT_WAY_OUT}"
+        )
+    try:
+        return validate_experiment(yaml.safe_load(content), place)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DamagedRecordError(
+            f"{place}: expected YAML; {one_line(error):.160}; {_EXPERIMENT_WAY_OUT}"
+        ) from error
+    except UserError as error:
+        raise DamagedRecordError(f"{error}; {_EXPERIMENT_WAY_OUT}") from error
 
 
 def refuse_other_run(
@@ -236,17 +308,47 @@ def is_done(folder: MemberFolder) -> bool:
     return folder.done.exists() and not damaged_files(folder)
 
 
+def read_done(folder: MemberFolder) -> DoneRecord:
+    """The record of a finished member; raises DamagedRecordError, also where it is another member's."""
+    return of_member(folder, read_record(folder.done, DoneRecord), str(folder.done))
+
+
+def of_member(folder: MemberFolder, done: DoneRecord, place: str) -> DoneRecord:
+    """The record itself; raises DamagedRecordError, naming `place`, where it is another member's."""
+    if done.member not in (None, folder.name):
+        raise damaged(place, DoneRecord, f"that of {done.member}")
+    return done
+
+
 def damaged_files(folder: MemberFolder) -> list[str]:
     """Names of a finished member's files that are missing or not as its done.json says."""
     try:
-        checksums = json.loads(folder.done.read_text())["files"]
-    except (ValueError, KeyError):
+        checksums = read_done(folder).files
+    except DamagedRecordError:
         return [folder.done.name]
     files = {folder.path / name: checksum for name, checksum in checksums.items()}
-    return [path.name for path, checksum in files.items() if not path.exists() or sha256(path) != checksum]
+    return [path.name for path, checksum in files.items() if not path.is_file() or sha256(path) != checksum]
 
 
 def read_history(folder: MemberFolder) -> list[dict[str, float]]:
-    """The lines of history.csv, by `HistoryColumn`; raises FileNotFoundError where there are none yet."""
-    with folder.history.open(newline="") as file:
-        return [{name: float(value) for name, value in record.items()} for record in csv.DictReader(file)]
+    """The lines of history.csv, by `HistoryColumn`.
+
+    Raises FileNotFoundError where there are none yet, and DamagedRecordError for another file.
+    """
+    try:
+        text = read_regular(folder.history, _MOST_HISTORY_BYTES).decode()
+        records = [
+            {name: float(value) for name, value in record.items()}
+            for record in csv.DictReader(io.StringIO(text, newline=""))
+        ]
+        for number, record in enumerate(records, start=1):
+            if record[HistoryColumn.EPOCH] != number or not record.keys() >= _ALWAYS_RECORDED:
+                raise ValueError(f"line {number + 1}")
+        if not records:
+            raise ValueError("no epochs")
+    except (ValueError, TypeError, KeyError, csv.Error) as error:
+        raise DamagedRecordError(
+            f"{folder.history}: expected one line an epoch, received another file ({one_line(error)}); "
+            f"{DoneRecord.way_out}"
+        ) from error
+    return records

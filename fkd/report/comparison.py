@@ -26,7 +26,8 @@ from fkd.experiment.experiment import Experiment
 from fkd.experiment.prediction import Prediction, Selection
 from fkd.experiment.settings import Settings, read_settings, validated
 from fkd.experiment.specialists import MemberId
-from fkd.experiment.store import HistoryColumn, Run, is_done, read_history, trained_otherwise
+from fkd.experiment.store import HistoryColumn, Run, read_history, trained_otherwise
+from fkd.runs.status import finished_members
 from fkd.training.networks.build import build_model
 
 Array = npt.NDArray[np.floating]
@@ -146,10 +147,13 @@ def _checksum(row: Row, experiment: Experiment, faces: FaceData) -> str:
 
 
 def _is_finished(experiment: Experiment, run: Run) -> bool:
-    """Whether all members are trained, on this budget and no other."""
+    """Whether all members are trained, on this budget and no other; raises as `finished_members` does."""
     if not run.experiment.exists() or trained_otherwise(run.read_experiment(), experiment):
         return False
-    return all(is_done(run.member(*member)) for member in experiment.members)
+    return all(
+        len(finished_members(run, experiment, name)[0]) == settings.members
+        for name, settings in experiment.specialists.items()
+    )
 
 
 def _read_validations(experiment: Experiment, run: Run, faces: FaceData) -> dict[str, Validation]:

@@ -1,6 +1,5 @@
 """What a run has left behind, read once for its report; an unfinished run gives what is there."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +17,9 @@ from fkd.ensemble.submission import read_submission
 from fkd.ensemble.validation import Validation, read_validation
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.specialists import MemberId
-from fkd.experiment.store import HistoryColumn, MemberFolder, Run, read_history
-from fkd.runs.status import MemberState, run_status
+from fkd.experiment.store import HistoryColumn, MemberFolder, Run
+from fkd.runs.splits import has_split
+from fkd.runs.status import MemberState, recorded_epochs, run_status
 
 # At most this many members are named one by one in a sentence.
 _NAMED = 6
@@ -118,7 +118,7 @@ def read_run(run: Run, faces: FaceData, validations: Mapping[str, Validation] | 
     finished. Raises UserError where there is no run or it was trained on other data.
     """
     experiment = run.read_experiment()
-    provenance = json.loads(run.provenance.read_text(encoding="utf-8"))
+    provenance = run.read_provenance()
     if provenance["data_checksum"] != faces.checksum:
         raise UserError(
             f"{run.path}: expected the data that it was trained on (checksum "
@@ -126,7 +126,7 @@ def read_run(run: Run, faces: FaceData, validations: Mapping[str, Validation] | 
             "data with --data"
         )
     states = {status.name: status.state for status in run_status(run, experiment)}
-    begun = [name for name in experiment.specialists if run.split(name).exists()]
+    begun = [name for name in experiment.specialists if has_split(run, name)]
     remarks: list[str] = []
     stored = _stored_selections(run, remarks)
     specialists = []
@@ -177,9 +177,6 @@ def _left_out(
     """Which members take no part in the figures of the ensemble, and why."""
     reasons = {
         "not finished": [member.index for member in members if member.state != "done"],
-        "files damaged or missing": [
-            member.index for member in members if member.state == "done" and member.index not in finished
-        ],
         "predictions not finite": sorted(finished - usable),
     }
     return [
@@ -212,9 +209,10 @@ def _read_members(
 
 def _history(folder: MemberFolder, images_per_epoch: int) -> pd.DataFrame:
     """The history; what an older one lacks follows from the split."""
-    if not folder.history.is_file():
+    epochs = recorded_epochs(folder)
+    if not epochs:
         return pd.DataFrame(columns=list(HistoryColumn), dtype=float)
-    history = pd.DataFrame(read_history(folder))
+    history = pd.DataFrame(epochs)
     if HistoryColumn.IMAGES not in history:
         history[HistoryColumn.IMAGES] = images_per_epoch
     if HistoryColumn.TRAINING_SECONDS not in history:
@@ -226,7 +224,12 @@ def _read_submission(run: Run, faces: FaceData, schema: Schema) -> npt.NDArray[n
     """The submission put back into the lookup table's images and coordinates."""
     if not run.submission.is_file():
         return None
-    table = read_submission(run.submission).merge(faces.lookup, on="RowId")
+    submitted = read_submission(run.submission)
+    if submitted["RowId"].duplicated().any():
+        raise UserError(
+            f"{run.submission}: expected every RowId once, received one twice; run fkd submit again"
+        )
+    table = submitted.merge(faces.lookup, on="RowId")
     values = table.pivot(index="ImageId", columns="FeatureName", values="Location")
     values = values.reindex(index=faces.test.ids, columns=list(schema.columns))
     return values.to_numpy(np.float64).reshape(len(faces.test.ids), len(schema.names), 2)

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
-from fkd.experiment.store import MemberFolder
+from fkd.core.files import read_regular
+from fkd.experiment.store import MemberFolder, Run
+
+_MOST_BYTES = 1000
+_PIDS = 2**31  # os.kill takes no others, and those below 1 are not one process
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,17 @@ def member_lock(folder: MemberFolder) -> Iterator[bool]:
 def lock_holder(folder: MemberFolder) -> Holder | None:
     """Who holds a member, as far as its lock file tells; None if nobody does."""
     try:
-        host, pid = folder.lock.read_text().split()
+        host, pid = read_regular(folder.lock, _MOST_BYTES).decode().split()
         holder = Holder(host, int(pid))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError):  # what no holder wrote
         return None
-    return holder if holder.may_be_alive else None
+    return holder if 0 < holder.pid < _PIDS and holder.may_be_alive else None
+
+
+def members_in_training(run: Run) -> list[str]:
+    """Names of the members that a process holds, as far as their lock files tell; reads nothing else."""
+    folders = [MemberFolder(lock.parent) for lock in sorted(run.path.glob("*/*/lock.txt"))]
+    return [folder.name for folder in folders if lock_holder(folder)]
 
 
 def process_is_dead(pid: int) -> bool:

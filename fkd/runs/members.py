@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from fkd.core.files import move_damaged_aside
 from fkd.core.interrupt import InterruptedTrainingError, StopRequest
 from fkd.experiment.store import MemberFolder, Run, damaged_files
 from fkd.experiment.training import Training
@@ -137,7 +138,10 @@ def _is_done(folder: MemberFolder, progress: MemberProgress) -> bool:
         return False
     if damaged := damaged_files(folder):
         progress.say(f"{folder.path}: {', '.join(damaged)} damaged or missing; made again")
-        folder.done.unlink()
+        for path in {folder.done, *(folder.path / name for name in damaged)}:
+            if path.is_dir():  # what is no file cannot be replaced by one
+                move_damaged_aside(path)
+        folder.done.unlink(missing_ok=True)
     return not damaged
 
 

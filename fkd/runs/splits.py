@@ -1,20 +1,17 @@
 """A specialist's training and validation rows, as the run keeps them."""
 
-import json
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError, one_line
-from fkd.core.files import atomic_write_json
 from fkd.core.keypoints import is_labelled
 from fkd.data.faces import FaceData, Faces
 from fkd.data.split import group_faces, split_rows
 from fkd.experiment.experiment import Experiment
+from fkd.experiment.records import SplitRecord, damaged, read_record, write_record
 from fkd.experiment.store import Run
-
-_DISTILLED = "taught_px"  # the key of `Split.distilled_px` in split.json, as older runs have it
 
 
 @dataclass(frozen=True)
@@ -46,9 +43,9 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
     """Every specialist's split: read from the run, or drawn and saved there.
 
     Raises UserError, naming the specialist, when too few rows have its points, and where the experiment's
-    `dropped_labels` cannot be read.
+    `dropped_labels` cannot be read, and as `has_split` and `read_split` do.
     """
-    missing = [name for name in experiment.specialists if not run.split(name).exists()]
+    missing = [name for name in experiment.specialists if not has_split(run, name)]
     if missing:
         groups = group_faces(data.training.images, data.groups)
         dropped = _read_dropped_labels(experiment, len(data.training.ids))
@@ -62,26 +59,45 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
             except UserError as error:
                 raise UserError(f"{specialist}: {error}") from error
             run.split(specialist).parent.mkdir(exist_ok=True)
-            atomic_write_json(
-                run.split(specialist),
-                {
-                    "training": training.tolist(),
-                    "validation": validation.tolist(),
-                    "validation_groups": groups[validation].tolist(),
-                    "dropped_labels": dropped.tolist(),
-                },
+            record = SplitRecord(
+                specialist=specialist,
+                training=training.tolist(),
+                validation=validation.tolist(),
+                validation_groups=groups[validation].tolist(),
+                dropped_labels=dropped.tolist(),
             )
-    return {specialist: read_split(run, specialist) for specialist in experiment.specialists}
+            write_record(run.split(specialist), record)
+    return {name: read_split(run, name, data.training) for name in experiment.specialists}
 
 
-def read_split(run: Run, specialist: str) -> Split:
-    """The saved split of a specialist."""
-    record = json.loads(run.split(specialist).read_text())
-    distilled_px = record.pop(_DISTILLED, None)
-    split = {name: np.array(ids, np.int64) for name, ids in record.items()}
-    if "dropped_labels" in split:
-        split["dropped_labels"] = split["dropped_labels"].reshape(-1, 2)
-    return Split(**split, distilled_px=None if distilled_px is None else np.array(distilled_px, np.float32))
+def has_split(run: Run, specialist: str) -> bool:
+    """Whether a specialist's rows are drawn; raises DamagedRecordError where they are lost.
+
+    They are, where its members are there.
+    """
+    path = run.split(specialist)
+    if not path.exists() and (members := sorted(path.parent.glob("*/state*.npz"))):
+        raise damaged(str(path), SplitRecord, f"none, though {members[0].parent} was trained on them")
+    return path.exists()
+
+
+def read_split(run: Run, specialist: str, training: Faces | None = None) -> Split:
+    """The saved split of a specialist.
+
+    training: all training faces, where they are at hand. Raises DamagedRecordError where the file is missing
+    or damaged, another specialist's, or names rows or points that are not among the faces.
+    """
+    record = _read_record(run, specialist)
+    distilled_px = None if record.taught_px is None else np.array(record.taught_px, np.float32)
+    if training is not None:
+        _refuse_unknown(run, specialist, record, distilled_px, training)
+    return Split(
+        np.array(record.training, np.int64),
+        np.array(record.validation, np.int64),
+        np.array(record.validation_groups, np.int64),
+        np.array(record.dropped_labels, np.int64).reshape(-1, 2),
+        distilled_px,
+    )
 
 
 def save_distilled_labels(run: Run, specialist: str, labels_px: npt.NDArray[np.floating]) -> None:
@@ -89,9 +105,37 @@ def save_distilled_labels(run: Run, specialist: str, labels_px: npt.NDArray[np.f
 
     labels_px: of all training faces, shape (faces, points of the schema, 2); kept to a hundredth of a pixel.
     """
-    record = json.loads(run.split(specialist).read_text())
-    distilled_px = labels_px[record["training"]].astype(np.float64).round(2)
-    atomic_write_json(run.split(specialist), record | {_DISTILLED: distilled_px.tolist()})
+    record = _read_record(run, specialist)
+    distilled_px = labels_px[record.training].astype(np.float64).round(2)
+    write_record(run.split(specialist), record.model_copy(update={"taught_px": distilled_px.tolist()}))
+
+
+def _read_record(run: Run, specialist: str) -> SplitRecord:
+    record = read_record(run.split(specialist), SplitRecord)
+    if record.specialist not in (None, specialist):
+        raise damaged(str(run.split(specialist)), SplitRecord, f"those of {record.specialist}")
+    return record
+
+
+def _refuse_unknown(
+    run: Run,
+    specialist: str,
+    record: SplitRecord,
+    distilled_px: npt.NDArray[np.float32] | None,
+    training: Faces,
+) -> None:
+    """Raise DamagedRecordError for rows and points that are not among the training faces."""
+    faces, points, _ = training.keypoints.shape
+    row = max(*record.training, *record.validation, *(row for row, _ in record.dropped_labels))
+    problem = None
+    if row >= faces:
+        problem = f"row {row} for data that have the rows 0 to {faces - 1}"
+    elif any(point >= points for _, point in record.dropped_labels):
+        problem = f"dropped labels of more points than the {points} of the data"
+    elif distilled_px is not None and distilled_px.shape[1:] != (points, 2):
+        problem = f"distilled labels of other points than the {points} of the data"
+    if problem:
+        raise damaged(str(run.split(specialist)), SplitRecord, problem)
 
 
 def _labelled_rows(experiment: Experiment, specialist: str, data: FaceData) -> npt.NDArray[np.int64]:

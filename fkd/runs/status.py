@@ -1,21 +1,25 @@
 """Where the members of a run stand, read from the store alone."""
 
-import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from fkd.experiment.experiment import Experiment
+from fkd.experiment.records import DamagedRecordError, DoneRecord
 from fkd.experiment.specialists import MemberId
-from fkd.experiment.store import HistoryColumn, MemberFolder, Run, damaged_files, read_history
+from fkd.experiment.store import HistoryColumn, MemberFolder, Run, damaged_files, read_done, read_history
 from fkd.runs.locks import lock_holder
 
-MemberState = Literal["done", "training", "interrupted", "waiting"]
+MemberState = Literal["done", "damaged", "training", "interrupted", "waiting"]
+
+# At most this many members are named one by one in a sentence.
+_NAMED = 6
 
 
 @dataclass(frozen=True)
 class MemberStatus:
-    """A member's progress.
+    """A member's progress; `damaged` is one whose done.json cannot be read.
 
     training_s: seconds of training so far. saving_s: seconds spent on writing states, known at the end.
     saved_s_ago: the age of its last save in seconds.
@@ -40,40 +44,75 @@ def run_status(run: Run, experiment: Experiment) -> list[MemberStatus]:
     ]
 
 
-def _member_status(name: str, folder: MemberFolder) -> MemberStatus:
-    done = json.loads(folder.done.read_text()) if folder.done.exists() else None
-    training = done is None and lock_holder(folder) is not None
+def recorded_epochs(folder: MemberFolder) -> list[dict[str, float]]:
+    """A member's epochs as `read_history` gives them; those of its state where history.csv is damaged."""
     try:
-        saved_s_ago = time.time() - folder.history.stat().st_mtime
-        records = read_history(folder)
+        return read_history(folder)
     except FileNotFoundError:
-        begun: MemberState = "interrupted" if folder.state.exists() else "waiting"
-        return MemberStatus(name, "training" if training else begun)
+        return []
+    except DamagedRecordError:
+        from fkd.training.state import saved_history  # loads Keras
+
+        return saved_history(folder)
+
+
+def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple[list[int], list[str]]:
+    """Members whose training is done and whose files are whole; why others are left out.
+
+    Raises DamagedRecordError, naming the members, where files of finished ones are damaged: a choice without
+    them would be another one.
+    """
+    finished, left_out, damaged = [], [], {}
+    for index in range(experiment.specialists[specialist].members):
+        folder = run.member(specialist, index)
+        if not folder.done.exists():
+            left_out.append(f"{folder.name}: left out, its training is not finished")
+        elif files := damaged_files(folder):
+            damaged[folder.name] = files
+        else:
+            finished.append(index)
+    if damaged:
+        raise DamagedRecordError(
+            f"{run.path}: expected whole files of all finished members, received damaged or missing ones of "
+            f"{_listed(damaged)}; {DoneRecord.way_out}, or remove the member's folder to do without it"
+        )
+    return finished, left_out
+
+
+def _listed(files: Mapping[str, Sequence[str]]) -> str:
+    """The first few members with their files, and how many more there are."""
+    named = ", ".join(f"{name} ({', '.join(files[name])})" for name in list(files)[:_NAMED])
+    more = len(files) - _NAMED
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def _member_status(name: str, folder: MemberFolder) -> MemberStatus:
+    damaged = False
+    try:
+        done = read_done(folder) if folder.done.exists() else None
+    except DamagedRecordError:
+        done, damaged = None, True
+    records = recorded_epochs(folder)
+    state: MemberState
+    if done:
+        state = "done"
+    elif lock_holder(folder) is not None:
+        state = "training"
+    elif damaged:
+        state = "damaged"
+    else:
+        state = "interrupted" if records or folder.state.exists() else "waiting"
+    if not records:
+        return MemberStatus(name, state)
     errors_px = [record[HistoryColumn.VALIDATION_RMSE_PX] for record in records]
     best_rmse_px = min(errors_px)
     return MemberStatus(
         name,
-        "done" if done else "training" if training else "interrupted",
+        state,
         epochs=len(records),
         best_rmse_px=best_rmse_px,
         best_epoch=errors_px.index(best_rmse_px) + 1,
         training_s=sum(record[HistoryColumn.SECONDS] for record in records),
-        saving_s=done["saving_seconds"] if done else 0.0,
-        saved_s_ago=saved_s_ago,
+        saving_s=done.saving_seconds if done else 0.0,
+        saved_s_ago=time.time() - folder.history.stat().st_mtime,
     )
-
-
-def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple[list[int], list[str]]:
-    """Members whose training is done and whose validation predictions are there; why others are left out."""
-    finished, left_out = [], []
-    for index in range(experiment.specialists[specialist].members):
-        folder = run.member(specialist, index)
-        if not folder.done.exists():
-            left_out.append(f"{MemberId(specialist, index).name}: left out, its training is not finished")
-        elif damaged := damaged_files(folder):
-            left_out.append(
-                f"{MemberId(specialist, index).name}: left out, {', '.join(damaged)} damaged or missing"
-            )
-        else:
-            finished.append(index)
-    return finished, left_out

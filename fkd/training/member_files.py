@@ -8,7 +8,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fkd.core.files import atomic_path, atomic_write_array, atomic_write_bytes, atomic_write_json, sha256
+from fkd.core.errors import one_line
+from fkd.core.files import atomic_path, atomic_write_array, atomic_write_bytes, sha256
+from fkd.experiment.records import DamagedRecordError, DoneRecord, write_record
 from fkd.experiment.store import MemberFolder
 from fkd.training.member_task import MemberTask
 from fkd.training.networks.codecs import codec_of
@@ -55,14 +57,29 @@ def write_final_files(
     atomic_write_array(folder.validation, validation_px)
     further = _write_further_predictions(folder, task, best)
     files = [folder.best_weights, folder.validation, folder.history, *further]
-    done = {
-        "epochs": state.epoch,
-        "best_epoch": state.best_epoch,
-        "best_rmse_px": state.best_rmse_px,
-        "saving_seconds": round(state.saving_seconds, 3),
-        "files": {path.name: sha256(path) for path in files},
-    }
-    atomic_write_json(folder.done, done)
+    done = DoneRecord(
+        member=folder.name,
+        epochs=state.epoch,
+        best_epoch=state.best_epoch,
+        best_rmse_px=state.best_rmse_px,
+        saving_seconds=round(state.saving_seconds, 3),
+        files={path.name: sha256(path) for path in files},
+    )
+    write_record(folder.done, done)
+
+
+def load_best_weights(model: keras.Model, folder: MemberFolder) -> None:
+    """Put a finished member's best weights into a network.
+
+    Raises DamagedRecordError where they do not fit.
+    """
+    try:
+        model.load_weights(folder.best_weights)
+    except Exception as error:  # h5py and Keras raise nearly every kind there is
+        raise DamagedRecordError(
+            f"{folder.best_weights}: expected weights of this experiment's network, received others or "
+            f"another file ({type(error).__name__}: {one_line(error):.160}); {DoneRecord.way_out}"
+        ) from error
 
 
 def _write_further_predictions(folder: MemberFolder, task: MemberTask, best: keras.Model) -> list[Path]:

@@ -19,11 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError
-from fkd.core.files import atomic_write_bytes, keep_previous
+from fkd.core.files import atomic_write_bytes, keep_previous, move_damaged_aside, open_regular
 from fkd.core.say import Say
 from fkd.experiment.store import MemberFolder
 
 Arrays = dict[str, npt.NDArray[Any]]
+
+# The array that says whose state it is; those of earlier versions have none.
+_MEMBER = "member"
 
 
 @dataclass
@@ -65,6 +68,7 @@ def save_state(folder: MemberFolder, model: keras.Model, state: TrainingState) -
     counters = asdict(state)
     del counters["best_weights"]
     arrays["counters"] = np.array(json.dumps(counters))
+    arrays[_MEMBER] = np.array(folder.name)
     arrays["checksum"] = np.array(_checksum(arrays))
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -85,10 +89,10 @@ def load_state(folder: MemberFolder, model: keras.Model, say: Say) -> TrainingSt
             continue
         try:
             arrays, state = read_state(path)
+            if (member := str(arrays.get(_MEMBER, folder.name))) != folder.name:
+                raise ValueError(f"it is that of {member}")
         except ValueError as error:
-            aside = path.with_name(f"{path.stem}.damaged-{time.time_ns()}{path.suffix}")
-            path.replace(aside)
-            say(f"{path}: damaged ({error}); moved aside to {aside.name}")
+            say(f"{path}: damaged ({error}); moved aside to {move_damaged_aside(path).name}")
             damaged = True
             continue
         _assign(model, arrays, path)
@@ -96,6 +100,16 @@ def load_state(folder: MemberFolder, model: keras.Model, say: Say) -> TrainingSt
     if damaged:
         say(f"{folder.path}: no whole state is left; this member starts again from its first epoch")
     return TrainingState()
+
+
+def saved_history(folder: MemberFolder) -> list[dict[str, float]]:
+    """The epochs of the newest readable state; none without one."""
+    for path in (folder.state, folder.previous_state):
+        try:
+            return read_state(path)[1].history
+        except (FileNotFoundError, ValueError):
+            continue
+    return []
 
 
 def read_state(path: Path) -> tuple[Arrays, TrainingState]:
@@ -116,7 +130,9 @@ def position_of(path: Path) -> tuple[int, int]:
 
 def _read(path: Path) -> tuple[Arrays, TrainingState]:
     # Opened here, because np.load leaves a damaged file open.
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+    with open_regular(path) as stream, np.load(stream, allow_pickle=False) as file:
+        if any(part.compress_size != part.file_size for part in file.zip.infolist()):
+            raise ValueError("it is compressed")  # fkd writes none, and one may unpack to any size
         arrays = {name: file[name] for name in file.files}
     expected = str(arrays.pop("checksum"))
     if _checksum(arrays) != expected:

@@ -16,6 +16,7 @@ from browser import WIDTHS_PX, Watched, chromium, overflow_px, watch
 from repository import REPOSITORY
 from tiny_experiment import TINY_EXPERIMENT
 from whole_photos import photo_with_faces
+from written_members import select
 
 from fkd.core.errors import UserError
 from fkd.core.files import atomic_write_json, sha256
@@ -64,8 +65,7 @@ def write_run(store: Path, name: str) -> Run:
             folder.history.write_text("")
             files = (folder.best_weights, folder.validation, folder.history)
             atomic_write_json(folder.done, {"files": {path.name: sha256(path) for path in files}})
-    chosen = [{"specialist": name, "chosen": list(range(len(s)))} for name, s in SHIFTS_PX.items()]
-    atomic_write_json(run.selection, chosen)
+    select(run, **{name: list(range(len(shifts))) for name, shifts in SHIFTS_PX.items()})
     return run
 
 

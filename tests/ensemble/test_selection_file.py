@@ -1,12 +1,15 @@
-"""selection.json: today's form to the byte, and back."""
+"""selection.json: there and back, and as earlier versions wrote it."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fkd.core.errors import UserError
 from fkd.ensemble.selection import Estimate, MemberScore, SelectionReport
-from fkd.ensemble.selection_file import read_chosen, read_selection, write_selection
+from fkd.ensemble.selection_file import read_selection, write_selection
+from fkd.experiment.records import DamagedRecordError
 from fkd.experiment.store import Run
 
 REPORT = SelectionReport(
@@ -18,7 +21,7 @@ REPORT = SelectionReport(
     average_of_all=Estimate(1.5, 2.5),
     average_of_chosen=Estimate(1.0, 2.0),
 )
-# As fkd has written it from the beginning: older runs must open, and older programs read it.
+# As fkd wrote it before records had a checksum: older runs must open.
 TEXT = """[
  {
   "specialist": "four",
@@ -51,17 +54,38 @@ TEXT = """[
 """
 
 
-def test_the_form_stays(tmp_path: Path):
+def test_there_and_back_and_as_before(tmp_path: Path):
     run = Run(tmp_path)
     write_selection(run, [REPORT])
-    assert run.selection.read_text() == TEXT
     assert read_selection(run) == {"four": REPORT}
-    assert read_chosen(run) == {"four": [0, 0]}
+    run.selection.write_text(TEXT)
+    assert read_selection(run) == {"four": REPORT}
+
+
+def test_members_that_predict_no_numbers(tmp_path: Path):
+    worth = Estimate(math.nan, None)
+    report = replace(REPORT, members=(MemberScore(0, math.nan, 2),), best_single=worth)
+    write_selection(Run(tmp_path), [report])
+    back = read_selection(Run(tmp_path))["four"]
+    assert math.isnan(back.members[0].rmse_px)
+    assert math.isnan(back.best_single.in_sample_px)
+
+
+@pytest.mark.parametrize(("former", "latter"), [('"index": 0', '"index": 1'), ('"weight": 2', '"weight": 1')])
+def test_another_choice_than_was_written_is_refused(tmp_path: Path, former: str, latter: str):
+    run = Run(tmp_path)
+    write_selection(run, [REPORT])
+    changed = run.selection.read_text().replace(former, latter)
+    run.selection.write_text(changed)
+    with pytest.raises(DamagedRecordError, match=r"selection\.json: .*match their checksum; run fkd select"):
+        read_selection(run)
+    run.selection.write_text(TEXT.replace(former, latter))
+    with pytest.raises(DamagedRecordError, match=r"the chosen members are not those with a weight"):
+        read_selection(run)
 
 
 def test_nothing_selected(tmp_path: Path):
     assert read_selection(Run(tmp_path)) == {}
-    assert read_chosen(Run(tmp_path)) == {}
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"four": 1}', "1", TEXT.replace("honest_px", "other_px")])

@@ -9,6 +9,7 @@ import pytest
 from small_run import small_faces, write_done, write_history, write_run
 
 from fkd.core.errors import UserError
+from fkd.experiment.records import DamagedRecordError
 from fkd.experiment.store import Run
 from fkd.report.run_record import read_run
 
@@ -53,12 +54,11 @@ def test_a_specialist_that_has_not_begun(tmp_path: Path):
     assert record.remarks == ("eleven has not begun",)
 
 
-def test_damaged_files_are_named(tmp_path: Path):
+def test_damaged_files_are_refused(tmp_path: Path):
     run = write_run(tmp_path, FACES)
     run.member("four", 0).validation.write_bytes(b"torn")
-    record = read_run(run, FACES)
-    assert record.specialists[0].usable == (1,)
-    assert record.remarks == ("four: 00 left out, files damaged or missing",)
+    with pytest.raises(DamagedRecordError, match=r"missing ones of four/00 \(validation.npy\); fkd"):
+        read_run(run, FACES)
 
 
 def test_predictions_that_are_no_numbers_are_left_out(tmp_path: Path):

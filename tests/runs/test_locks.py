@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fkd.experiment.store import MemberFolder
-from fkd.runs.locks import Holder, lock_holder, member_lock
+from fkd.experiment.store import MemberFolder, Run
+from fkd.runs.locks import Holder, lock_holder, member_lock, members_in_training
 
 HOLD = """
 import sys, time
@@ -58,3 +58,28 @@ def test_a_lock_file_without_a_holder_yet(folder: MemberFolder):
     folder.path.mkdir(parents=True)
     folder.lock.touch()
     assert lock_holder(folder) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe", b"one", b"here -1", b"here 0", b"here 99999999999999999999", b"a b c", b"\0" * 5000],
+)
+def test_a_lock_file_that_no_holder_wrote(folder: MemberFolder, content: bytes):
+    folder.path.mkdir(parents=True)
+    folder.lock.write_bytes(content.replace(b"here", socket.gethostname().encode()))
+    assert lock_holder(folder) is None
+    with member_lock(folder) as held:
+        assert held
+
+
+def test_a_lock_that_is_no_file_is_not_waited_for(folder: MemberFolder):
+    folder.path.mkdir(parents=True)
+    os.mkfifo(folder.lock)
+    assert lock_holder(folder) is None
+
+
+def test_members_in_training(folder: MemberFolder):
+    run = Run(folder.path.parent.parent)
+    with member_lock(folder):
+        assert members_in_training(run) == ["four/00"]
+    assert members_in_training(run) == []

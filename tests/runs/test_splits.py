@@ -12,6 +12,7 @@ from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
+from fkd.experiment.records import DamagedRecordError
 from fkd.experiment.store import MemberFolder, Run
 from fkd.runs.splits import make_splits, read_split
 from fkd.runs.status import finished_members
@@ -51,8 +52,8 @@ def test_rows_with_any_of_the_points(tmp_path: Path, tiny_experiment: Path, data
 def test_the_split_is_drawn_once_and_kept(tmp_path: Path, experiment: Experiment, data: FaceData):
     run = Run(tmp_path)
     make_splits(run, experiment, data)
-    record = json.loads(run.split("four").read_text())
-    record["validation"] = [5]
+    # As earlier versions wrote it, and other rows than are drawn.
+    record = {"training": [1, 2], "validation": [5], "validation_groups": [2]}
     run.split("four").write_text(json.dumps(record))
     assert make_splits(run, experiment, data)["four"].validation.tolist() == [5]
     assert read_split(run, "four").validation.tolist() == [5]
@@ -103,7 +104,7 @@ def test_too_few_faces_name_the_specialist(tmp_path: Path, experiment: Experimen
         make_splits(Run(tmp_path), experiment, data)
 
 
-def test_unfinished_and_damaged_members_are_left_out_and_said(tmp_path: Path, experiment: Experiment):
+def test_unfinished_members_are_left_out_and_damaged_ones_refused(tmp_path: Path, experiment: Experiment):
     run = Run(tmp_path)
     for index in (0, 1):
         folder = run.member("four", index)
@@ -116,13 +117,11 @@ def test_unfinished_and_damaged_members_are_left_out_and_said(tmp_path: Path, ex
     assert finished_members(run, experiment, "four") == ([0, 1], [])
     run.member("four", 0).validation.write_bytes(b"half")
     run.member("four", 1).done.write_text("{")
-    assert finished_members(run, experiment, "four") == (
-        [],
-        [
-            "four/00: left out, validation.npy damaged or missing",
-            "four/01: left out, done.json damaged or missing",
-        ],
-    )
+    names = r"four/00 \(validation.npy\), four/01 \(done.json\)"
+    with pytest.raises(
+        DamagedRecordError, match=rf"{names}; fkd train makes .* state, or remove the member's folder"
+    ):
+        finished_members(run, experiment, "four")
 
 
 def _finish(folder: MemberFolder) -> None:

@@ -12,7 +12,7 @@ def test_done_begun_and_waiting_members(tmp_path: Path, tiny_experiment: Path):
         folder = run.member("four", index)
         folder.path.mkdir(parents=True)
         folder.history.write_text("epoch,validation_rmse_px,seconds\n1,3.0,2\n2,1.5,2\n3,2.0,1\n")
-    run.member("four", 0).done.write_text('{"saving_seconds": 0.25}')
+    run.member("four", 0).done.write_text('{"saving_seconds": 0.25, "files": {}}')
     done, begun, waiting = run_status(run, experiment)
     assert (done.name, done.state, done.epochs, done.best_rmse_px, done.best_epoch) == (
         "four/00",

@@ -14,9 +14,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import Field
 
 from fkd.core.say import Say
+from fkd.experiment.records import DamagedRecordError, Number, Record, parse_record
 from fkd.runs.locks import Holder, process_is_dead
 from fkd.runs.remote.object_store import ObjectStore, describe
 
@@ -28,6 +31,19 @@ class LeaseTiming:
     heartbeat_s: float = 10.0
     stale_after_s: float = 60.0
     settle_s: float = 2.0
+
+
+class _LeaseRecord(Record):
+    """lease.json, without version and checksum: it is renewed all the time, and all programs read it."""
+
+    expected = "what the holder of a lease writes"
+    way_out = "it is taken over when it is stale"
+
+    host: str
+    pid: Annotated[Number, Field(gt=0)]
+    owner: str
+    machine: str
+    beat: Number
 
 
 @dataclass(frozen=True)
@@ -50,8 +66,8 @@ class LeaseHolder(Holder):
     def parse(cls, content: bytes) -> Self:
         """Who wrote a lease; nobody known where the content is damaged."""
         try:
-            return cls(**json.loads(content))
-        except (ValueError, TypeError):
+            return cls(**parse_record(content, "lease.json", _LeaseRecord).model_dump())
+        except DamagedRecordError:
             return cls("an unknown machine", 0, owner="", machine="", beat=0)
 
     def content(self) -> bytes:

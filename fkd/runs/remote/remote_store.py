@@ -5,20 +5,17 @@ trains the member. The local store is where fkd works; this module brings files 
 """
 
 import hashlib
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
-
 from fkd.core.errors import UserError, one_line
-from fkd.core.files import atomic_write_bytes
+from fkd.core.files import atomic_write_bytes, open_regular
 from fkd.core.say import Say
-from fkd.experiment.files import validate_experiment
-from fkd.experiment.store import MemberFolder, Run, refuse_other_run
+from fkd.experiment.records import DamagedRecordError, DoneRecord, Provenance, SplitRecord, parse_record
+from fkd.experiment.store import MemberFolder, Run, is_done, of_member, parse_experiment, refuse_other_run
 from fkd.runs.remote.lease import Lease, Leases, LeaseTiming
 from fkd.runs.remote.object_store import ObjectStore, describe
 from fkd.runs.remote.uploads import Patience, Uploads
@@ -60,13 +57,19 @@ class RemoteStore:
     def pull_run(self, run: Run) -> None:
         """Fetch the run's experiment, provenance and splits where they are missing here.
 
-        Raises RemoteUnreachableError, and UserError if the run here is of another experiment or other data.
+        Raises RemoteUnreachableError, UserError if the run here is of another experiment or other data, and
+        DamagedRecordError, naming what is damaged there.
         """
         self._refuse_other_run(run)
         keys = self._try_reading(lambda: self._objects.keys(self._key(run.path)))
-        splits = [self._local / key for key in keys if key.count("/") == 2 and key.endswith("/split.json")]
+        splits = [
+            self._local / key
+            for key in keys
+            if key.count("/") == 2 and key.endswith("/split.json") and ".." not in key.split("/")
+        ]
         for path in (*splits, run.provenance, run.experiment):
             if not path.exists() and (content := self._fetch(path)) is not None:
+                self._refuse_damaged(path, content)
                 _write(path, content)
 
     def pull_member(self, folder: MemberFolder) -> None:
@@ -126,10 +129,17 @@ class RemoteStore:
         experiment, provenance = self._fetch(run.experiment), self._fetch(run.provenance)
         if not run.experiment.exists() or experiment is None or provenance is None:
             return
-        place = f"{self._objects.url}/{run.name}"
-        former = validate_experiment(yaml.safe_load(experiment), place)
-        former_checksum = json.loads(provenance)["data_checksum"]
-        refuse_other_run(place, former, former_checksum, run.read_experiment(), run.read_data_checksum())
+        former = parse_experiment(experiment, self._place(run.experiment))
+        former_checksum = parse_record(provenance, self._place(run.provenance), Provenance).data_checksum
+        here = run.read_data_checksum() if run.provenance.exists() else former_checksum
+        refuse_other_run(self._place(run.path), former, former_checksum, run.read_experiment(), here)
+
+    def _refuse_damaged(self, path: Path, content: bytes) -> None:
+        """Raise DamagedRecordError for a file of a run that is damaged there."""
+        if path.suffix == ".yaml":
+            parse_experiment(content, self._place(path))
+        else:
+            parse_record(content, self._place(path), SplitRecord if path.stem == "split" else Provenance)
 
     def _upload(self, folder: Run | MemberFolder) -> None:
         """Bring the remote store up to date with a folder; raises whatever the store raises."""
@@ -162,7 +172,7 @@ class RemoteStore:
 
     def _further(self, folder: MemberFolder) -> dict[Path, bytes]:
         """Files that bring the local member to where the remote one stands, the decisive one last."""
-        if folder.done.exists():
+        if is_done(folder):
             return {}
         return self._finished(folder) or self._further_state(folder)
 
@@ -171,10 +181,12 @@ class RemoteStore:
         if done is None:
             return {}
         try:
-            digests = json.loads(done).get("files", {})
-        except ValueError as error:
-            self._say(f"{self._key(folder.done)}: damaged ({error}); taken as not finished")
+            place = self._key(folder.done)
+            record = of_member(folder, parse_record(done, place, DoneRecord), place)
+        except DamagedRecordError as error:
+            self._say(f"{error}; taken as not finished")
             return {}
+        digests = record.files
         paths = [folder.history, folder.best_weights, folder.validation]
         further = folder.mirrored_validation, folder.views_validation
         paths += [path for path in further if path.name in digests]
@@ -242,6 +254,10 @@ class RemoteStore:
             "try again when it can be reached, or go on without a remote store"
         )
 
+    def _place(self, path: Path) -> str:
+        """What a file is called in messages."""
+        return f"{self._objects.url}/{self._key(path)}"
+
     def _key(self, path: Path) -> str:
         return path.relative_to(self._local).as_posix()
 
@@ -279,7 +295,8 @@ def _read_last_first(files: Sequence[Path]) -> dict[Path, bytes]:
     contents: dict[Path, bytes] = {}
     for path in reversed(files):
         try:
-            contents[path] = path.read_bytes()
-        except FileNotFoundError:
+            with open_regular(path) as stream:
+                contents[path] = stream.read()
+        except (FileNotFoundError, ValueError):
             continue
     return dict(reversed(contents.items()))

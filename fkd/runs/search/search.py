@@ -18,7 +18,7 @@ from fkd.core.say import Say
 from fkd.data.faces import FaceData
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.specialists import MemberId
-from fkd.experiment.store import HistoryColumn, MemberFolder, Run, open_run, read_history
+from fkd.experiment.store import HistoryColumn, MemberFolder, Run, open_run
 from fkd.runs.engines.ray_tasks import MACHINES_LOST_AT_MOST, member_cpus, task_resources
 from fkd.runs.engines.relay import Event, Relay
 from fkd.runs.job import Job
@@ -27,6 +27,7 @@ from fkd.runs.provenance import provenance
 from fkd.runs.remote.session import remote_session
 from fkd.runs.search.trials import Outcome, Trial
 from fkd.runs.splits import Split
+from fkd.runs.status import recorded_epochs
 from fkd.training.device import take_share
 
 # ASHA (Li et al. 2018) lets one trial in this many go on to as many times the epochs.
@@ -103,7 +104,7 @@ def _job(
     """A trial's run opened in the store, and what trains the specialist's first member in it."""
     run = Run(store_folder / f"{trial.name}-{faces.name}")
     with remote_session(store_url, store_folder, run, say) as remote:
-        open_run(run, trial.experiment, provenance(faces))
+        open_run(run, trial.experiment, provenance(faces), say)
         rows = splits(run, trial.experiment, faces, say)
         if remote:
             remote.push(run)
@@ -187,7 +188,5 @@ class _Stopper(tune.Stopper):
 
 def _best_so_far(folder: MemberFolder) -> list[float]:
     """The lowest validation RMSE after each epoch that is recorded, in pixels."""
-    if not folder.history.exists():
-        return []
-    errors_px = [record[HistoryColumn.VALIDATION_RMSE_PX] for record in read_history(folder)]
+    errors_px = [record[HistoryColumn.VALIDATION_RMSE_PX] for record in recorded_epochs(folder)]
     return [min(errors_px[: epoch + 1]) for epoch in range(len(errors_px))]

@@ -10,6 +10,7 @@ from tcp_proxy import Proxy
 from fkd.core.errors import UserError
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
+from fkd.experiment.records import DamagedRecordError
 from fkd.experiment.store import MemberFolder, Run, open_run
 from fkd.runs.remote.object_store import ObjectStore
 from fkd.runs.remote.remote_store import RemoteStore, RemoteUnreachableError
@@ -60,15 +61,60 @@ def machine(tmp_path: Path, proxy: Proxy) -> Iterator[Callable[[str, str], Machi
         each.remote.close(timeout_s=0.0)
 
 
-def test_a_run_goes_from_one_machine_to_the_next(machine, url: str):
+SPLIT = b'{"training": [0], "validation": [1], "validation_groups": [0]}'
+
+
+def test_a_run_goes_from_one_machine_to_the_next(machine, url: str, tiny_experiment: Path):
     first, second = machine("first", url), machine("second", url)
-    for path in (first.run.experiment, first.run.provenance, first.run.split("four")):
-        first.write(path, path.name.encode())
+    _write_run(first, load_experiment(str(tiny_experiment)), "a" * 64)
+    first.write(first.run.split("four"), SPLIT)
     first.remote.push(first.run)
     assert first.remote.close() == []
     second.remote.pull_run(second.run)
-    for path in (second.run.experiment, second.run.provenance, second.run.split("four")):
-        assert path.read_bytes() == path.name.encode()
+    for former, latter in zip(_own_files(first.run), _own_files(second.run), strict=True):
+        assert former.read_bytes() == latter.read_bytes()
+
+
+def _own_files(run: Run) -> list[Path]:
+    return [run.experiment, run.provenance, run.split("four")]
+
+
+@pytest.mark.parametrize("name", ["experiment.yaml", "provenance.json", "four/split.json"])
+def test_a_damaged_file_of_a_run_is_named_and_not_brought_here(
+    machine, url: str, tiny_experiment: Path, name: str
+):
+    first, second = machine("first", url), machine("second", url)
+    _write_run(first, load_experiment(str(tiny_experiment)), "a" * 64)
+    first.write(first.run.split("four"), SPLIT)
+    first.write(first.run.path / name, b"[")
+    first.remote.push(first.run)
+    assert first.remote.close() == []
+    with pytest.raises(DamagedRecordError, match=rf"^{url}/tiny-faces/{name}: [^\n]*$"):
+        second.remote.pull_run(second.run)
+    assert not (second.run.path / name).exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"files": {"../../x": "%s"}}' % (b"0" * 64)])
+def test_a_damaged_record_of_a_finished_member_is_said(machine, url: str, content: bytes):
+    first, second = machine("first", url), machine("second", url)
+    first.save(1)
+    first.finish()
+    first.write(first.member.done, content)
+    first.send()
+    second.remote.pull_member(second.member)
+    assert not second.member.done.exists()
+    assert "four/07/done.json: expected what fkd writes for a finished member" in second.said[0]
+    assert second.member.state.exists(), "it goes on from the state"
+
+
+def test_a_damaged_member_here_is_made_whole_by_what_is_there(machine, url: str):
+    first, second = machine("first", url), machine("second", url)
+    first.finish()
+    first.send()
+    second.finish()
+    second.write(second.member.validation, b"torn")
+    second.remote.pull_member(second.member)
+    assert second.member.validation.read_bytes() == b"array"
 
 
 def _write_run(machine: Machine, experiment: Experiment, data_checksum: str) -> None:
