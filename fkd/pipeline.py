@@ -367,6 +367,7 @@ def _select(request: Request, console: Console) -> Choice:
         _bring_together(run, run.read_experiment(), remote)
     asked_now = {"selection": asked_for.selection, "prediction": asked_for.prediction}
     experiment = run.read_experiment().model_copy(update=asked_now)
+    run.read_provenance()  # a damaged one is refused before anything is written
     choice = choose_members(run, experiment, faces, console.print)
     for report in choice.reports:
         console.print(selection_table(report))

@@ -159,7 +159,14 @@ def test_of_two_that_take_over_the_last_to_write_wins(objects: ObjectStore, mach
     assert _leases(objects).acquire(KEY) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"{", json.dumps({"pid": 1}).encode()])
+_LEASE = {"host": "here", "pid": 1, "owner": "token", "machine": "there", "beat": 0}
+_DAMAGED = (b"", b"{", b"[" * 100_000, b"\xff", {"pid": "1"}, {"pid": -1}, {"beat": "1"}, {"owner": 1})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [one if isinstance(one, bytes) else json.dumps(_LEASE | one).encode() for one in _DAMAGED],
+)
 def test_a_damaged_lease_is_held_until_it_is_stale(objects: ObjectStore, machines, content: bytes):
     objects.write(KEY, content)
     clock = Clock()
