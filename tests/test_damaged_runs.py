@@ -103,7 +103,12 @@ def _fifo(path: Path) -> None:
     os.mkfifo(path)
 
 
-DAMAGES = (_empty, _cut, _zeros, _other, _nested, _noise, _folder, _fifo)
+def _loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+DAMAGES = (_empty, _cut, _zeros, _other, _nested, _noise, _folder, _fifo, _loop)
 MEMBER = tuple(
     f"four/00/{name}" for name in ("done.json", "history.csv", "validation.npy", "best.weights.h5")
 )

@@ -58,12 +58,22 @@ def keep_previous(path: Path, previous: Path) -> None:
     temporary.unlink(missing_ok=True)  # renaming one link of a file to another does nothing
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path exists, be it a link that leads nowhere: that is damage, and no absence."""
+    return os.path.lexists(path)
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading; raises ValueError, saying what it is, for a folder, a FIFO or a device.
 
-    A FIFO would be waited for and a device need not end.
+    A FIFO would be waited for and a device need not end. Also for a link that leads nowhere or in a circle.
     """
-    mode = path.stat().st_mode
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if path.is_symlink():
+            raise ValueError("a link that leads nowhere") from error
+        raise
     if not stat.S_ISREG(mode):
         raise ValueError("a folder" if stat.S_ISDIR(mode) else "no regular file")
     return path.open("rb")

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from fkd.core.files import is_there
 from fkd.ensemble.selection import Estimate, MemberScore, SelectionReport
 from fkd.experiment.records import Number, Record, read_record, write_record
 from fkd.experiment.store import Run
@@ -66,7 +67,7 @@ def read_selection(run: Run) -> dict[str, SelectionReport]:
 
     Raises DamagedRecordError for a file that `write_selection` has not written.
     """
-    if not run.selection.exists():
+    if not is_there(run.selection):
         return {}
     record = read_record(run.selection, _SelectionRecord)
     return {report.specialist: _from_record(report) for report in record.specialists}

@@ -19,7 +19,7 @@ from pathlib import Path
 import yaml
 
 from fkd.core.errors import UserError, one_line
-from fkd.core.files import atomic_write_bytes, read_regular, sha256
+from fkd.core.files import atomic_write_bytes, is_there, read_regular, sha256
 from fkd.core.say import Say
 from fkd.experiment.experiment import Experiment, differences
 from fkd.experiment.files import validate_experiment
@@ -195,7 +195,7 @@ class Run:
 
         Raises UserError where there is no such run, and DamagedRecordError where it is not as it was written.
         """
-        if not self.experiment.exists():
+        if not is_there(self.experiment):
             raise UserError(f"{self.path}: no such run; train it first (fkd train, or make train-ensemble)")
         try:
             content = read_regular(self.experiment, _MOST_EXPERIMENT_BYTES)
@@ -241,8 +241,8 @@ def open_run(run: Run, experiment: Experiment, provenance: dict[str, str], say: 
     """
     run.path.mkdir(parents=True, exist_ok=True)
     checksum, begun = provenance["data_checksum"], run.has_members
-    former = run.read_experiment() if run.experiment.exists() else None
-    former_checksum = run.read_data_checksum() if run.provenance.exists() and (former or begun) else None
+    former = run.read_experiment() if is_there(run.experiment) else None
+    former_checksum = run.read_data_checksum() if is_there(run.provenance) and (former or begun) else None
     refuse_other_run(str(run.path), former or experiment, former_checksum or checksum, experiment, checksum)
     if former_checksum is None:
         if former or begun:
@@ -305,7 +305,7 @@ def trained_otherwise(former: Experiment, experiment: Experiment) -> list[str]:
 
 def is_done(folder: MemberFolder) -> bool:
     """Whether a member is finished and its files are whole."""
-    return folder.done.exists() and not damaged_files(folder)
+    return is_there(folder.done) and not damaged_files(folder)
 
 
 def read_done(folder: MemberFolder) -> DoneRecord:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from fkd.core.files import move_damaged_aside
+from fkd.core.files import is_there, move_damaged_aside
 from fkd.core.interrupt import InterruptedTrainingError, StopRequest
 from fkd.experiment.store import MemberFolder, Run, damaged_files
 from fkd.experiment.training import Training
@@ -134,7 +134,7 @@ def _held(
 
 def _is_done(folder: MemberFolder, progress: MemberProgress) -> bool:
     """Whether a member is finished and whole; damaged files are reported and made again from the state."""
-    if not folder.done.exists():
+    if not is_there(folder.done):
         return False
     if damaged := damaged_files(folder):
         progress.say(f"{folder.path}: {', '.join(damaged)} damaged or missing; made again")

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError, one_line
+from fkd.core.files import is_there
 from fkd.core.keypoints import is_labelled
 from fkd.data.faces import FaceData, Faces
 from fkd.data.split import group_faces, split_rows
@@ -76,9 +77,9 @@ def has_split(run: Run, specialist: str) -> bool:
     They are, where its members are there.
     """
     path = run.split(specialist)
-    if not path.exists() and (members := sorted(path.parent.glob("*/state*.npz"))):
+    if not is_there(path) and (members := sorted(path.parent.glob("*/state*.npz"))):
         raise damaged(str(path), SplitRecord, f"none, though {members[0].parent} was trained on them")
-    return path.exists()
+    return is_there(path)
 
 
 def read_split(run: Run, specialist: str, training: Faces | None = None) -> Split:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fkd.core.files import is_there
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.records import DamagedRecordError, DoneRecord
 from fkd.experiment.specialists import MemberId
@@ -65,7 +66,7 @@ def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple
     finished, left_out, damaged = [], [], {}
     for index in range(experiment.specialists[specialist].members):
         folder = run.member(specialist, index)
-        if not folder.done.exists():
+        if not is_there(folder.done):
             left_out.append(f"{folder.name}: left out, its training is not finished")
         elif files := damaged_files(folder):
             damaged[folder.name] = files
@@ -89,7 +90,7 @@ def _listed(files: Mapping[str, Sequence[str]]) -> str:
 def _member_status(name: str, folder: MemberFolder) -> MemberStatus:
     damaged = False
     try:
-        done = read_done(folder) if folder.done.exists() else None
+        done = read_done(folder) if is_there(folder.done) else None
     except DamagedRecordError:
         done, damaged = None, True
     records = recorded_epochs(folder)

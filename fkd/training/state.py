@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError
-from fkd.core.files import atomic_write_bytes, keep_previous, move_damaged_aside, open_regular
+from fkd.core.files import atomic_write_bytes, is_there, keep_previous, move_damaged_aside, open_regular
 from fkd.core.say import Say
 from fkd.experiment.store import MemberFolder
 
@@ -85,7 +85,7 @@ def load_state(folder: MemberFolder, model: keras.Model, say: Say) -> TrainingSt
     """
     damaged = False
     for path in (folder.state, folder.previous_state):
-        if not path.exists():
+        if not is_there(path):
             continue
         try:
             arrays, state = read_state(path)

@@ -12,7 +12,10 @@ from fkd.core.files import (
     atomic_write_array,
     atomic_write_bytes,
     atomic_write_json,
+    is_there,
     keep_previous,
+    move_damaged_aside,
+    read_regular,
     remove_leftovers,
     sha256,
 )
@@ -90,3 +93,34 @@ def test_a_checksum_is_that_of_the_standard(tmp_path: Path):
     # The example of FIPS 180-2, appendix B.1.
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256(tmp_path / "abc") == expected
+
+
+def test_only_regular_files_are_read(tmp_path: Path):
+    path = tmp_path / "file"
+    path.write_bytes(b"four")
+    assert read_regular(path, 4) == b"four"
+    with pytest.raises(ValueError, match="more than 3 bytes"):
+        read_regular(path, 3)
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "nothing", 4)
+    with pytest.raises(ValueError, match="a folder"):
+        read_regular(tmp_path, 4)
+    with pytest.raises(ValueError, match="no regular file"):
+        read_regular(Path("/dev/null"), 4)
+
+
+def test_a_link_that_leads_nowhere_is_there_and_cannot_be_read(tmp_path: Path):
+    for name, target in (("circle", "circle"), ("broken", "nothing")):
+        (tmp_path / name).symlink_to(target)
+        assert is_there(tmp_path / name)
+        with pytest.raises(ValueError, match="a link that leads nowhere"):
+            read_regular(tmp_path / name, 4)
+    assert not is_there(tmp_path / "nothing")
+
+
+def test_what_is_damaged_is_moved_aside_and_kept(tmp_path: Path):
+    (tmp_path / "a.npz").write_bytes(b"damaged")
+    aside = move_damaged_aside(tmp_path / "a.npz")
+    assert aside.name.startswith("a.damaged-")
+    assert (aside.suffix, aside.read_bytes()) == (".npz", b"damaged")
+    assert not is_there(tmp_path / "a.npz")

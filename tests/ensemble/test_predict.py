@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from written_members import select, write_member
 
 from fkd.core.errors import UserError
+from fkd.core.files import sha256
 from fkd.core.keypoints import KAGGLE15
 from fkd.ensemble.predict import find_run, load_ensemble, predict_ensemble
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
+from fkd.experiment.records import DoneRecord, write_record
 from fkd.experiment.store import Run, open_run, runs_in
 
 FACES = np.random.default_rng(0).integers(0, 256, (11, 96, 96), np.uint8)  # more than go at once
@@ -162,3 +165,11 @@ def test_an_unknown_run_names_those_at_hand(tmp_path: Path) -> None:
         find_run(tmp_path, "other")
     with pytest.raises(UserError, match="expected a run whose members were selected, received none"):
         find_run(tmp_path, None)
+
+
+def test_weights_of_another_network_are_one_line(run: Run) -> None:
+    folder = run.member("four", 0)
+    shutil.copy(run.member("eleven", 0).best_weights, folder.best_weights)
+    write_record(folder.done, DoneRecord(files={folder.best_weights.name: sha256(folder.best_weights)}))
+    with pytest.raises(UserError, match=r"^[^\n]*four/00/best.weights.h5: expected weights of [^\n]*$"):
+        load(run)

@@ -1,5 +1,6 @@
 """Submissions: the lookup's order, what is refused, what is kept, and scores computed by hand."""
 
+import os
 from math import sqrt
 from pathlib import Path
 
@@ -203,3 +204,9 @@ def test_features_of_a_lookup_table(tmp_path: Path) -> None:
     path.write_text("RowId,ImageId\n2,1\n")
     with pytest.raises(UserError, match="expected the columns RowId and FeatureName"):
         read_features(path)
+
+
+def test_a_former_submission_that_is_no_file_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "submission.csv")
+    with pytest.raises(UserError, match="received no regular file; move it away"):
+        write_submission(pd.DataFrame({"RowId": [1], "Location": [1.0]}), tmp_path / "submission.csv")

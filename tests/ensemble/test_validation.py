@@ -14,6 +14,7 @@ from fkd.data.faces import FaceData, Faces
 from fkd.ensemble.validation import Validation, read_validation, submission_offsets_px
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.prediction import Prediction
+from fkd.experiment.records import DamagedRecordError
 from fkd.experiment.store import Run
 
 FACES = 20
@@ -114,3 +115,31 @@ def test_label_offsets_of_validation_and_submission(run: Run, experiment: Experi
     np.testing.assert_allclose(offsets_px[:2, KAGGLE15.indices("four")], 7 * 8 / 18)
     np.testing.assert_allclose(offsets_px[2:, KAGGLE15.indices("four")], 0)  # nobody has no labels
     assert np.isnan(offsets_px[:, KAGGLE15.indices("eleven")]).all()
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((2, 4, 2), np.float32),
+        np.zeros((1, 4), np.float32),
+        np.zeros((1, 4, 2), np.int64),
+        np.array([[["pixels"] * 2] * 4], object),
+    ],
+)
+def test_predictions_of_another_shape_or_type_are_one_line(
+    run: Run, experiment: Experiment, data: FaceData, array: np.ndarray
+):
+    np.save(run.member("four", 0).validation, array)
+    words = "four/00/validation.npy: expected predictions for 1 faces and 4 points, as split.json says"
+    with pytest.raises(DamagedRecordError, match=rf"^[^\n]*{words}[^\n]*$"):
+        read(run, experiment, data, [0])
+
+
+def test_a_header_that_promises_more_than_there_is_takes_no_memory(
+    run: Run, experiment: Experiment, data: FaceData
+):
+    path = run.member("four", 0).views_validation
+    np.save(path, np.zeros((1, 1, 1, 4, 2), np.float32))
+    path.write_bytes(path.read_bytes().replace(b"(1, 1, 1, 4, 2)", b"(999999999, 1, 1, 4, 2)")[:160])
+    with pytest.raises(DamagedRecordError, match=r"views_validation.npy: expected predictions for 1 faces"):
+        read(run, experiment, data, [0], views=2)

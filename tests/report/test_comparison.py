@@ -15,6 +15,7 @@ from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
+from fkd.experiment.records import DamagedRecordError
 from fkd.experiment.store import Run, open_run
 from fkd.report.comparison import Row, Table, compare_table, load_comparison
 
@@ -257,3 +258,13 @@ def test_from_nothing_to_a_table(tiny_experiment: Path, faces_folder: Path):
     pd.testing.assert_frame_equal(pd.read_csv("comparison.csv"), results)
     file.write_text(file.read_text().replace("=16", "=32"))
     assert "| another | not run |" in fkd("compare", "--file", file), "of another budget"
+
+
+def test_a_damaged_member_is_refused_and_leaves_no_empty_row(tmp_path: Path, data: FaceData):
+    experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 1}}")
+    run = _open(tmp_path / "a", experiment)
+    _finish(run, "all", 0, [1, 2], "all", 3.0)
+    run.member("all", 0).validation.write_bytes(b"torn")
+    table = Table(title="t", data="d", rows=(_row(),))
+    with pytest.raises(DamagedRecordError, match=r"a: expected whole files .* all/00 \(validation.npy\)"):
+        compare_table(table, {_row(): (experiment, run)}, data, COMMAND)

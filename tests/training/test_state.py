@@ -6,7 +6,7 @@ import pytest
 
 from fkd.core.errors import UserError
 from fkd.experiment.store import MemberFolder
-from fkd.training.state import TrainingState, load_state, position_of, save_state
+from fkd.training.state import TrainingState, load_state, position_of, save_state, saved_history
 
 STATE = TrainingState(
     epoch=2,
@@ -143,3 +143,28 @@ def test_the_state_of_another_network_is_refused(folder: MemberFolder):
     save_state(folder, _trained(units=4), STATE)
     with pytest.raises(UserError, match="received one of another shape"):
         load_state(folder, _model(units=3), _refuse)
+
+
+def test_a_compressed_state_is_damaged(folder: MemberFolder):
+    folder.path.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder.state, counters=np.zeros(1_000_000))  # a kilobyte that may unpack to any size
+    with pytest.raises(ValueError, match="it is compressed"):
+        position_of(folder.state)
+
+
+def test_the_state_of_another_member_is_refused(folder: MemberFolder):
+    save_state(folder, _trained(), STATE)
+    other = MemberFolder(folder.path.with_name("other"))
+    folder.path.rename(other.path)
+    said: list[str] = []
+    assert load_state(other, _model(), said.append) == TrainingState()
+    assert f"state.npz: damaged (it is that of {folder.name}); moved aside" in said[0]
+
+
+def test_the_saved_history_is_that_of_the_newest_readable_state(folder: MemberFolder):
+    assert saved_history(folder) == []
+    for epoch in (1, 2):
+        save_state(folder, _trained(), TrainingState(epoch=epoch, history=[{"epoch": epoch}]))
+    assert saved_history(folder) == [{"epoch": 2}]
+    folder.state.write_bytes(b"")
+    assert saved_history(folder) == [{"epoch": 1}]

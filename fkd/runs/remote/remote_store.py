@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fkd.core.errors import UserError, one_line
-from fkd.core.files import atomic_write_bytes, open_regular
+from fkd.core.files import atomic_write_bytes, is_there, open_regular
 from fkd.core.say import Say
 from fkd.experiment.records import DamagedRecordError, DoneRecord, Provenance, SplitRecord, parse_record
 from fkd.experiment.store import MemberFolder, Run, is_done, of_member, parse_experiment, refuse_other_run
@@ -131,7 +131,7 @@ class RemoteStore:
             return
         former = parse_experiment(experiment, self._place(run.experiment))
         former_checksum = parse_record(provenance, self._place(run.provenance), Provenance).data_checksum
-        here = run.read_data_checksum() if run.provenance.exists() else former_checksum
+        here = run.read_data_checksum() if is_there(run.provenance) else former_checksum
         refuse_other_run(self._place(run.path), former, former_checksum, run.read_experiment(), here)
 
     def _refuse_damaged(self, path: Path, content: bytes) -> None:
