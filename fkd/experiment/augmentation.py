@@ -33,7 +33,7 @@ class Blur(Settings):
     """Gaussian blur with a standard deviation from [0, max_sigma_px]."""
 
     probability: Probability = 0.0
-    max_sigma_px: float = Field(1.0, gt=0)
+    max_sigma_px: float = Field(1.0, gt=0, le=IMAGE_SIZE_PX)
 
 
 class Rotation(Settings):
@@ -54,14 +54,14 @@ class Shift(Settings):
     """Move the picture along each axis by a distance from [-max_px, max_px]."""
 
     probability: Probability = 0.0
-    max_px: float = Field(4.0, ge=0)
+    max_px: float = Field(4.0, ge=0, le=IMAGE_SIZE_PX)
 
 
 class Noise(Settings):
     """Add white Gaussian noise with a standard deviation from [0, limit], in grey values from 0 to 1."""
 
     probability: Probability = 0.0
-    limit: float = Field(0.05, ge=0)
+    limit: float = Field(0.05, ge=0, le=10)
 
 
 class CutOut(Settings):
@@ -80,8 +80,8 @@ class Elastic(Settings):
     """
 
     probability: Probability = 0.0
-    amplitude_px: float = Field(1.0, ge=0)
-    smoothness_px: float = Field(8.0, ge=1)
+    amplitude_px: float = Field(1.0, ge=0, le=IMAGE_SIZE_PX)
+    smoothness_px: float = Field(8.0, ge=1, le=1000)
 
     @model_validator(mode="after")
     def _does_not_fold(self) -> "Elastic":

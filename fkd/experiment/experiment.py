@@ -13,18 +13,20 @@ from pydantic import Field, model_validator
 
 from fkd.core.keypoints import SCHEMAS, Schema, listed_schema
 from fkd.experiment.augmentation import Augmentation
-from fkd.experiment.network import Network
+from fkd.experiment.network import MOST_PARAMETERS, Network
 from fkd.experiment.prediction import Prediction, Selection
 from fkd.experiment.resources import Resources
-from fkd.experiment.settings import Settings
-from fkd.experiment.specialists import MemberId, Specialist, Variant
+from fkd.experiment.settings import Name, Settings
+from fkd.experiment.specialists import MemberId, Specialist, SpecialistName, Variant
 from fkd.experiment.training import Training
 
 
 class Experiment(Settings):
     """Everything that decides a result.
 
+    name: begins the name of the run's folder: no slashes, and no dot or dash in front; a specialist's too.
     keypoint_schema: a schema's name, or a list of points such as the columns of a CSV file have.
+    network: of at most 250,000,000 parameters.
     variants: members take these in turn: those that are trained alike err alike, and gain less by being
     averaged.
     dropped_labels: a CSV with the columns row and keypoint, such as a run's far_labels.csv; what it names
@@ -33,17 +35,17 @@ class Experiment(Settings):
     in place of their labels.
     """
 
-    name: str
-    seed: int = Field(0, ge=0)
+    name: Name
+    seed: int = Field(0, ge=0, lt=2**64)
     keypoint_schema: str | tuple[str, ...] = "kaggle15"
-    validation_fraction: float = Field(0.2, gt=0, lt=1)
+    validation_fraction: float = Field(0.2, ge=0.0001, lt=1)
     dropped_labels: str | None = None
-    teacher: str | None = None
+    teacher: Name | None = None
     network: Network
     training: Training = Training()
     augmentation: Augmentation = Augmentation()
-    variants: tuple[Variant, ...] = Field((Variant(),), min_length=1)
-    specialists: dict[str, Specialist] = Field(min_length=1)
+    variants: tuple[Variant, ...] = Field((Variant(),), min_length=1, max_length=1000)
+    specialists: dict[SpecialistName, Specialist] = Field(min_length=1, max_length=100)
     selection: Selection = Selection()
     prediction: Prediction = Prediction()
     resources: Resources = Resources()
@@ -56,6 +58,8 @@ class Experiment(Settings):
                 points = set(schema.indices(specialist.keypoints).tolist())
             except KeyError as error:
                 raise ValueError(f"specialists.{name}.keypoints: {error.args[0]}") from error
+            if not points:
+                raise ValueError(f"specialists.{name}.keypoints: expected at least one point, received none")
             for others in known:
                 if points != others and (shared := points & others):
                     point = schema.names[min(shared)]
@@ -63,6 +67,17 @@ class Experiment(Settings):
                         f"specialists.{name} predicts {point}, which one with other points predicts too"
                     )
             known.append(points)
+        return self
+
+    @model_validator(mode="after")
+    def _network_fits_into_memory(self) -> "Experiment":
+        points = max(len(self.point_indices(name)) for name in self.specialists)
+        parameters = self.network.parameters(points if self.network.draws_maps else 2 * points)
+        if parameters > MOST_PARAMETERS:
+            raise ValueError(
+                f"network: expected at most {MOST_PARAMETERS:,} parameters, received about {parameters:,}; use "
+                "fewer filters or units, smaller kernels or more pooling"
+            )
         return self
 
     @model_validator(mode="after")

@@ -2,14 +2,14 @@
 
 import difflib
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from fkd.core.errors import UserError
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.settings import read_settings, validated
+from fkd.experiment.yaml_reading import read_yaml
 
 EXPERIMENTS_FOLDER = Path("experiments")
 # Folders in it that do not go into an experiment's name.
@@ -17,6 +17,9 @@ _SHELVES = ("published", "points68")
 
 # A file may name another one that it changes.
 _BASE = "base"
+
+# Sections in each other that a setting may lie in; a file has four.
+_MOST_SECTIONS = 10
 
 
 def load_experiment(name_or_path: str, overrides: Sequence[str] = ()) -> Experiment:
@@ -30,7 +33,7 @@ def load_experiment(name_or_path: str, overrides: Sequence[str] = ()) -> Experim
     settings = _read_settings(path, ())
     for override in overrides:
         apply_override(settings, override)
-    origin = " ".join([str(path), *(f"--set {override}" for override in overrides)])
+    origin = " ".join([str(path), *(f"--set {override:.200}" for override in overrides)])
     return validate_experiment({"name": _name(path), **settings}, origin)
 
 
@@ -66,32 +69,53 @@ def validate_experiment(settings: dict[str, Any], origin: str) -> Experiment:
 
 
 def apply_override(settings: dict[str, Any], override: str) -> None:
-    """Put `key.of.sections=value` into nested settings; raises UserError where it is of another form."""
+    """Put `key.of.sections=value` into nested settings; the elements of a list go by their numbers, from 0.
+
+    Raises UserError where the override is of another form or meets a single value on its way.
+    """
     key, equals, value = override.partition("=")
     *sections, last = key.split(".")
-    if not equals or not last:
-        raise UserError(f"--set: expected key=value such as training.max_epochs=40, received {override!r}")
+    if not equals or not last or len(sections) > _MOST_SECTIONS:
+        raise UserError(
+            f"--set: expected key=value such as training.max_epochs=40, received {override!r:.200}"
+        )
+    origin, place = f"--set {override:.200}", settings
     for section in sections:
-        settings = settings.setdefault(section, {})
-        if not isinstance(settings, dict):
-            raise UserError(f"--set {override}: {section} is a single value and has no settings below it")
-    try:
-        settings[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {override}: expected a YAML value after '=', received {value!r}") from error
+        at = _key(place, section, origin)
+        below = place.setdefault(section, {}) if isinstance(place, dict) else place[at]
+        if not isinstance(below, dict | list):
+            raise UserError(f"{origin}: {section} is a single value and has no settings below it")
+        # A copy, because an alias in the file may have it elsewhere too.
+        place[at] = place = copy(below)
+    place[_key(place, last, origin)] = read_yaml(value, origin)
+
+
+def _key(place: Any, name: str, origin: str) -> Any:
+    """`name` as a key of a section, or as the number of an element of a list."""
+    if isinstance(place, dict):
+        return name
+    numbers = [str(number) for number in range(len(place))]
+    if name not in numbers:
+        raise UserError(
+            f"{origin}: expected the number of one of {len(numbers)} elements, counted from 0, received {name}"
+        )
+    return numbers.index(name)
 
 
 def _read_settings(path: Path, derived: tuple[Path, ...]) -> dict[str, Any]:
     """A file's settings put over those of its base; `derived` are the files that led here."""
-    if path in derived:
+    if path.resolve() in derived:
         raise UserError(f"{path}: its base leads back to itself; name another base")
     settings = read_settings(path)
     base = settings.pop(_BASE, None)
     if base is None:
         return settings
+    if not isinstance(base, str):
+        raise UserError(f"{path}: base: expected the name of an experiment, received {base!r:.80}")
     beside = path.parent / f"{base}.yaml"
     return _merged(
-        _read_settings(beside if beside.is_file() else experiment_file(base), (*derived, path)), settings
+        _read_settings(beside if beside.is_file() else experiment_file(base), (*derived, path.resolve())),
+        settings,
     )
 
 

@@ -11,8 +11,8 @@ class Selection(Settings):
     """Which members make the prediction; `top`, `within_percent` and `indices` belong to their policies."""
 
     policy: Literal["all", "best", "top", "within", "greedy", "indices"] = "greedy"
-    top: int = Field(5, ge=1)
-    within_percent: float = Field(5.0, ge=0)
+    top: int = Field(5, ge=1, le=1000)
+    within_percent: float = Field(5.0, ge=0, le=1_000_000)
     indices: dict[str, tuple[int, ...]] = Field(default_factory=dict)
 
 
@@ -30,5 +30,5 @@ class Prediction(Settings):
     detector: Literal["none", "haar"] = "none"
     peaks: Literal["soft_argmax", "argmax"] = "soft_argmax"
     mirrored: bool = False
-    views: int = Field(1, ge=1)
+    views: int = Field(1, ge=1, le=1000)
     label_offsets: bool = False

@@ -15,7 +15,7 @@ _TITLE = """# Settings of an experiment file
 Written by `make docs` from the sections of `fkd/experiment/`. A setting without a default must be given.
 
 """
-_BOUNDS = {"gt": "above", "ge": "from", "lt": "below", "le": "up to"}
+_BOUNDS = {"gt": "above", "ge": "from", "lt": "below", "le": "up to", "max_length": "of length up to"}
 _NAMES = {"int": "whole number", "float": "number", "str": "text", "bool": "true or false"}
 
 
@@ -77,7 +77,7 @@ def _values(annotation: Any) -> str:
 def _bounds(metadata: Any) -> str:
     """The least and the greatest value that pydantic lets through."""
     found = [
-        f"{word} {getattr(bound, name):g}"
+        f"{word} {getattr(bound, name):,}"
         for bound in _flat(metadata)
         for name, word in _BOUNDS.items()
         if hasattr(bound, name)

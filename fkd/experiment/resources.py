@@ -13,5 +13,5 @@ class Resources(Settings):
     gpus: share of one GPU on a Ray cluster that has any; 0 trains on the CPU there.
     """
 
-    cpus: int | None = Field(None, ge=1)
+    cpus: int | None = Field(None, ge=1, le=1024)
     gpus: float = Field(1.0, ge=0, le=1)

@@ -3,12 +3,22 @@
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fkd.core.errors import UserError, one_line
+from fkd.core.errors import UserError
+from fkd.experiment.yaml_reading import MOST_BYTES, read_yaml
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def _names_a_folder(text: str) -> str:
+    if not text.isprintable() or {"/", "\\"} & set(text) or text[0] in ".-":
+        raise ValueError("expected a name without slashes that begins with neither a dot nor a dash")
+    return text
+
+
+# Folders are called so.
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_names_a_folder)]
 
 # Tags of alternatives are in pydantic's path to a wrong setting, but not in the file.
 _TAGS = {"cnn", "resnet", "heatmap", "residual"}
@@ -16,9 +26,22 @@ _TAGS |= {"constant", "exponential_decay", "cosine_decay", "reduce_on_plateau"}
 
 
 class Settings(BaseModel):
-    """Base of every section: immutable, unknown keys refused."""
+    """Base of every section: immutable, unknown keys and numbers that are none refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, settings: Any) -> Any:
+        """Pydantic alone would take it for 1."""
+        for name, field in cls.model_fields.items():
+            if (
+                isinstance(settings, dict)
+                and field.annotation is not bool
+                and type(settings.get(name)) is bool
+            ):
+                raise ValueError(f"{name}: expected another value than true or false")
+        return settings
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -26,14 +49,20 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 def read_settings(path: Path) -> dict[str, Any]:
     """The keys and values of a YAML file; raises UserError, naming the file, if it is none or missing."""
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: expected a YAML file, found none; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: expected YAML; {one_line(error)}") from error
+    if not path.exists():
+        raise UserError(f"{path}: expected a YAML file, found none; check the path")
+    if not path.is_file():  # a pipe or a device may never end
+        raise UserError(f"{path}: expected a YAML file, received something else; name a file")
+    with path.open("rb") as file:
+        return settings_of(file.read(MOST_BYTES + 1), str(path))
+
+
+def settings_of(content: bytes, origin: str) -> dict[str, Any]:
+    """The keys and values of a YAML file's content; raises UserError, naming `origin`, if it has none."""
+    settings = read_yaml(content, origin)
     if not isinstance(settings, dict):
-        raise UserError(f"{path}: expected `key: value` lines, received {type(settings).__name__}")
+        received = "nothing" if settings is None else type(settings).__name__
+        raise UserError(f"{origin}: expected `key: value` lines, received {received}")
     return settings
 
 
@@ -48,4 +77,7 @@ def validated(section: type[AnySettings], settings: dict[str, Any], origin: str)
         )
         unknown = first["type"] == "extra_forbidden"
         problem = "there is no such setting" if unknown else first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{origin}: {setting}: {problem}; received {first['input']!r:.80}") from error
+        # A whole section says nothing that the problem does not.
+        of_section = first["type"] == "value_error" and isinstance(first["input"], dict)
+        received = "" if of_section else f"; received {first['input']!r:.80}"
+        raise UserError(f"{origin}: {setting}: {problem}{received}") from error

@@ -2,10 +2,21 @@
 
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from fkd.experiment.settings import Settings
+from fkd.experiment.settings import Name, Settings
 
+# The files that stand beside the specialists' folders in a run.
+_FILES = (".yaml", ".json", ".csv", ".png", ".html")
+
+
+def _is_no_file(name: str) -> str:
+    if name.endswith(_FILES):
+        raise ValueError(f"expected a name that does not end like a file of a run ({', '.join(_FILES)})")
+    return name
+
+
+SpecialistName = Annotated[Name, AfterValidator(_is_no_file)]
 Magnitude = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -21,8 +32,8 @@ class Specialist(Settings):
     keypoints: str | tuple[str, ...]
     rows: Literal["labelled", "any", "complete"] = "labelled"
     validation_fold: int = Field(0, ge=0)
-    batch_size: int = Field(128, ge=1)
-    members: int = Field(ge=1)
+    batch_size: int = Field(128, ge=1, le=1_000_000)
+    members: int = Field(ge=1, le=1000)
 
 
 class MemberId(NamedTuple):
@@ -45,4 +56,4 @@ class Variant(Settings):
     """
 
     augmentation_magnitude: Magnitude = 1.0
-    map_divergence: float | None = Field(None, ge=0)
+    map_divergence: float | None = Field(None, ge=0, le=1_000_000)

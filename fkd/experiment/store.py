@@ -31,6 +31,7 @@ from fkd.experiment.records import (
     read_record,
     write_record,
 )
+from fkd.experiment.settings import settings_of
 from fkd.experiment.specialists import MemberId
 
 DEFAULT_STORE = Path("models_store")
@@ -270,11 +271,7 @@ def parse_experiment(content: bytes, place: str) -> Experiment:
             f"checksum in the first line; {_EXPERIMENT_WAY_OUT}"
         )
     try:
-        return validate_experiment(yaml.safe_load(content), place)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DamagedRecordError(
-            f"{place}: expected YAML; {one_line(error):.160}; {_EXPERIMENT_WAY_OUT}"
-        ) from error
+        return validate_experiment(settings_of(content, place), place)
     except UserError as error:
         raise DamagedRecordError(f"{error}; {_EXPERIMENT_WAY_OUT}") from error
 

@@ -18,9 +18,9 @@ class Optimizer(Settings):
     """A Keras optimizer by its name; `rho` belongs to RMSProp, `weight_decay` to AdamW."""
 
     name: Literal["rmsprop", "sgd", "adagrad", "adam", "adamw", "nadam"] = "rmsprop"
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=1000)
     rho: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(0.004, ge=0)
+    weight_decay: float = Field(0.004, ge=0, le=1000)
 
 
 class Constant(Settings):
@@ -33,8 +33,8 @@ class ExponentialDecay(Settings):
     """Multiply the learning rate by `rate` over every `epochs`; at their end at once where `staircase`."""
 
     name: Literal["exponential_decay"]
-    rate: float = Field(gt=0)
-    epochs: float = Field(gt=0)
+    rate: float = Field(gt=0, le=1000)
+    epochs: float = Field(gt=0, le=1_000_000)
     staircase: bool = False
 
 
@@ -46,8 +46,8 @@ class CosineDecay(Settings):
     """
 
     name: Literal["cosine_decay"]
-    epochs: float | None = Field(None, gt=0)
-    warmup_epochs: float = Field(0.0, ge=0)
+    epochs: float | None = Field(None, gt=0, le=1_000_000)
+    warmup_epochs: float = Field(0.0, ge=0, le=1_000_000)
 
 
 class ReduceOnPlateau(Settings):
@@ -55,8 +55,8 @@ class ReduceOnPlateau(Settings):
 
     name: Literal["reduce_on_plateau"]
     factor: float = Field(0.1, gt=0, lt=1)
-    patience_epochs: int = Field(10, ge=1)
-    min_learning_rate: float = Field(0.0, ge=0)
+    patience_epochs: int = Field(10, ge=1, le=1_000_000)
+    min_learning_rate: float = Field(0.0, ge=0, le=1000)
 
 
 Schedule = Annotated[Constant | ExponentialDecay | CosineDecay | ReduceOnPlateau, Field(discriminator="name")]
@@ -81,20 +81,20 @@ class Training(Settings):
     """
 
     loss: Loss = "mean_squared_error"
-    huber_delta_px: float = Field(HALF_WIDTH_PX, gt=0)
+    huber_delta_px: float = Field(HALF_WIDTH_PX, gt=0, le=10_000)
     # The paper's 10 and 2 for images of 64 pixels.
-    wing_width_px: float = Field(15.0, gt=0)
-    wing_curvature_px: float = Field(3.0, gt=0)
-    map_divergence: float = Field(0.0, ge=0)
+    wing_width_px: float = Field(15.0, gt=0, le=10_000)
+    wing_curvature_px: float = Field(3.0, gt=0, le=10_000)
+    map_divergence: float = Field(0.0, ge=0, le=1_000_000)
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Constant()
     weight_averaging: float = Field(0.0, ge=0, lt=1)
     precision: Precision = "float32"
     shared_batches: bool = False
-    max_epochs: int = Field(1000, ge=1)
-    max_images: int | None = Field(None, ge=1)
-    patience_epochs: int = Field(50, ge=1)
-    checkpoint_seconds: float = Field(30.0, ge=0)
+    max_epochs: int = Field(1000, ge=1, le=1_000_000)
+    max_images: int | None = Field(None, ge=1, le=10**12)
+    patience_epochs: int = Field(50, ge=1, le=1_000_000)
+    checkpoint_seconds: float = Field(30.0, ge=0, le=1_000_000_000)
     deterministic: bool = False
 
     def epochs_at_most(self, images_per_epoch: int) -> int:

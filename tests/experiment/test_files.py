@@ -20,7 +20,7 @@ def test_settings_are_put_over_the_file():
     [
         ("training.max_epochs", "expected key=value"),
         ("seed.deeper=1", "seed is a single value"),
-        ("seed=[1", "expected a YAML value"),
+        ("seed=[1", "expected YAML; line 1"),
     ],
 )
 def test_an_override_of_another_form_is_one_clear_line(setting: str, words: str):
