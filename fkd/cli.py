@@ -1,15 +1,18 @@
 """The command `fkd`: arguments and nothing else."""
 
+import io
 import os
 import sys
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fkd.core.errors import UserError
-from fkd.core.interrupt import EXIT_INTERRUPTED, InterruptedTrainingError, stop_on_signals
+from fkd.core.backend import require_backend
+from fkd.core.errors import UserError, one_line
+from fkd.core.interrupt import EXIT_INTERRUPTED, InterruptedTrainingError, end_on_sigint, stop_on_signals
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
     from fkd.pipeline import Request
 
 app = typer.Typer(
-    help="Ensembles of small networks that find the keypoints of a face.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -77,6 +79,12 @@ Address = Annotated[
 _STORE = "models_store"
 
 
+@app.callback()
+def _before_any_verb() -> None:
+    """Ensembles of small networks that find the keypoints of a face."""
+    require_backend()
+
+
 @app.command()
 def data(data: Data = "auto") -> None:
     """Read, download or generate the data and say what is in it."""
@@ -111,12 +119,14 @@ def train(
     spot_notice: Annotated[
         SpotNotice | None, typer.Option("--spot-notice", help="Ask this cloud for its two minutes' notice")
     ] = None,
-    at_once: Annotated[int, typer.Option(min=1, help="Members to train in one step; worth it on a GPU")] = 1,
+    at_once: Annotated[
+        int, typer.Option(min=1, max=1000, help="Members to train in one step, for a GPU")
+    ] = 1,
     engine: Annotated[
         EngineName, typer.Option(help="Train on this machine, or a member a task on a Ray cluster")
     ] = EngineName.LOCAL,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Members to train side by side, in processes of this machine")
+        int, typer.Option(min=1, max=1024, help="Members to train side by side, in processes of this machine")
     ] = 1,
     address: Address = None,
 ) -> None:
@@ -273,16 +283,16 @@ def compare(
     """Put systems side by side from their stored runs, into the Markdown beside the file."""
     from fkd import pipeline
 
-    with stop_on_signals() as stop:
-        pipeline.compare(file, store, _console(), stop if train else None, only or ())
+    with stop_on_signals() if train else nullcontext() as stop:
+        pipeline.compare(file, store, _console(), stop, only or ())
 
 
 @app.command()
 def tune(
     experiment: Annotated[str, typer.Argument(help="Name of a file in experiments/, or its path")],
     space: Annotated[Path, typer.Option(help="YAML file: settings and the values that they may have")],
-    trials: Annotated[int, typer.Option(min=1, help="How many are drawn")] = 20,
-    first_epochs: Annotated[int, typer.Option(min=1, help="Before these no trial ends")] = 5,
+    trials: Annotated[int, typer.Option(min=1, max=10_000, help="How many are drawn")] = 20,
+    first_epochs: Annotated[int, typer.Option(min=1, max=1_000_000, help="Before these no trial ends")] = 5,
     specialist: Annotated[
         str | None, typer.Option(help="Whose error counts [default: the only one]", show_default=False)
     ] = None,
@@ -316,6 +326,10 @@ def main() -> None:
     """Run the command; a user's mistake, a full disk or a missing right becomes one line and status 1."""
     # TensorFlow's start-up notes are of no use to the person at the terminal.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for stream in (sys.stdout, sys.stderr):  # a folder's name may be no text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    end_on_sigint()
     try:
         app()
     except InterruptedTrainingError as error:
@@ -324,7 +338,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(1)  # nobody reads on
     except UserError as error:
-        print(f"fkd: {error}", file=sys.stderr)
+        print(f"fkd: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         problem = f"{error.filename}: {error.strerror}" if error.filename else str(error)

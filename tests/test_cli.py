@@ -174,6 +174,8 @@ def test_a_users_mistake_is_one_line_and_status_1(tiny_experiment: Path, faces_f
             "--set",
             PRETRAINED,
         ): "weights.h5, which does not exist",
+        ("train", tiny_experiment, "--data", faces_folder, "--set", "name=../../evil"): "expected a name",
+        ("train", "two\nlines", "--data", faces_folder): "two lines: no such experiment",
         ("submit", tiny_experiment, "--data", faces_folder): "no such run",
         ("score", "a.csv", "b.csv"): "a.csv",
     }
@@ -183,6 +185,12 @@ def test_a_users_mistake_is_one_line_and_status_1(tiny_experiment: Path, faces_f
         assert len(error.splitlines()) == 1, error
     assert "no runs yet" in fkd("status")
     assert not Path("models_store").exists()
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_backend_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KERAS_BACKEND", "nonsense")
+    assert "received nonsense; unset it" in fkd("status", status=1)
 
 
 def test_a_network_is_taught_by_a_trained_run(store: Path, tiny_experiment: Path, faces_folder: Path):

@@ -108,8 +108,6 @@ def _process_main(share: Share, pipe: Connection) -> None:
     if share.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = share.gpu
         os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * share.gpu_memory:.3f}"
-    from fkd.runs.members import train_in_own_process
-    from fkd.training.device import take_share  # loads Keras, which reads the variables
 
     def send(message: object) -> None:
         with suppress(OSError):  # without anybody to show it the training goes on until it has saved
@@ -117,9 +115,16 @@ def _process_main(share: Share, pipe: Connection) -> None:
 
     with stop_on_signals() as stop:
         _stop_without_parent(stop)
+        from fkd.runs.members import train_in_own_process
+        from fkd.training.device import take_share  # loads Keras, which reads the variables
+
+        try:
+            job = pipe.recv()
+        except (EOFError, OSError):  # who started this one is gone
+            raise SystemExit(EXIT_INTERRUPTED) from None
         try:
             take_share(share.cpus, share.gpu_memory)
-            train_in_own_process(pipe.recv(), Relay(send), stop)
+            train_in_own_process(job, Relay(send), stop)
         except UserError as error:
             send(str(error))
         except InterruptedTrainingError:
@@ -133,5 +138,6 @@ def _stop_without_parent(stop: StopRequest) -> None:
         if parent:
             wait([parent.sentinel])
             stop.stop("the process that started this one is gone")
+            os.kill(os.getpid(), signal.SIGTERM)  # to be heard as soon
 
     threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -1,0 +1,25 @@
+"""The framework under Keras, looked at before Keras chooses it."""
+
+import json
+import os
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from fkd.core.errors import UserError
+
+_BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def require_backend() -> None:
+    """Raise UserError where the backend that Keras is told to take is not installed or cannot train."""
+    file = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
+    backend = os.environ.get("KERAS_BACKEND")
+    with suppress(OSError, ValueError, AttributeError):  # Keras passes over a damaged file, too
+        backend = backend or json.loads(file.read_text()).get("backend")
+    installed = [name for name in _BACKENDS if find_spec(name)]
+    if (backend or _BACKENDS[0]) not in installed:
+        raise UserError(
+            f"KERAS_BACKEND or {file}: expected a backend that is installed and can train "
+            f"({', '.join(installed)}), received {backend}; unset it"
+        )
