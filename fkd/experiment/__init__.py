@@ -3,6 +3,7 @@
 experiment    `Experiment`: one validated object for one YAML file
 files         experiment files found, laid over their base, overridden, validated
 settings      what all sections of a file share
+yaml_reading  YAML of a bounded size, every key given once
 specialists   section: who learns which points from which rows
 network       section: the architecture
 training      section: loss, optimizer, schedule, limits

@@ -75,8 +75,8 @@ class Experiment(Settings):
         parameters = self.network.parameters(points if self.network.draws_maps else 2 * points)
         if parameters > MOST_PARAMETERS:
             raise ValueError(
-                f"network: expected at most {MOST_PARAMETERS:,} parameters, received about {parameters:,}; use "
-                "fewer filters or units, smaller kernels or more pooling"
+                f"network: expected at most {MOST_PARAMETERS:,} parameters, received about {parameters:,}; "
+                "use fewer filters or units, smaller kernels or more pooling"
             )
         return self
 

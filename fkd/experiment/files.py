@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fkd.core.errors import UserError
 from fkd.experiment.experiment import Experiment
@@ -79,7 +79,7 @@ def apply_override(settings: dict[str, Any], override: str) -> None:
         raise UserError(
             f"--set: expected key=value such as training.max_epochs=40, received {override!r:.200}"
         )
-    origin, place = f"--set {override:.200}", settings
+    origin, place = f"--set {override:.200}", cast("Any", settings)
     for section in sections:
         at = _key(place, section, origin)
         below = place.setdefault(section, {}) if isinstance(place, dict) else place[at]
@@ -97,7 +97,8 @@ def _key(place: Any, name: str, origin: str) -> Any:
     numbers = [str(number) for number in range(len(place))]
     if name not in numbers:
         raise UserError(
-            f"{origin}: expected the number of one of {len(numbers)} elements, counted from 0, received {name}"
+            f"{origin}: expected the number of one of {len(numbers)} elements, counted from 0, "
+            f"received {name}"
         )
     return numbers.index(name)
 
@@ -113,14 +114,20 @@ def _read_settings(path: Path, derived: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(base, str):
         raise UserError(f"{path}: base: expected the name of an experiment, received {base!r:.80}")
     beside = path.parent / f"{base}.yaml"
-    return _merged(
-        _read_settings(beside if beside.is_file() else experiment_file(base), (*derived, path.resolve())),
-        settings,
-    )
+    base_file = beside if beside.is_file() else experiment_file(base)
+    return _merged(_read_settings(base_file, (*derived, path.resolve())), settings)
 
 
 def _merged(base: Any, changes: Any) -> Any:
-    """Changes put over a base, section by section; lists and values are replaced whole, null takes away."""
+    """Changes put over a base, section by section; lists and values are replaced whole, null takes away.
+
+    A section over a list, with numbers as its keys, changes the elements of these numbers alone.
+    """
+    if isinstance(base, list) and isinstance(changes, dict):
+        by_number = {str(key): value for key, value in changes.items()}
+        if not by_number.keys() <= {str(number) for number in range(len(base))}:
+            return changes
+        return [_merged(one, by_number.get(str(number), one)) for number, one in enumerate(base)]
     if not isinstance(base, dict) or not isinstance(changes, dict):
         return changes
     merged = base | {key: _merged(base.get(key), value) for key, value in changes.items()}

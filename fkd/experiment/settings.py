@@ -34,12 +34,9 @@ class Settings(BaseModel):
     @classmethod
     def _true_is_no_number(cls, settings: Any) -> Any:
         """Pydantic alone would take it for 1."""
+        given = settings if isinstance(settings, dict) else {}
         for name, field in cls.model_fields.items():
-            if (
-                isinstance(settings, dict)
-                and field.annotation is not bool
-                and type(settings.get(name)) is bool
-            ):
+            if isinstance(given.get(name), bool) and field.annotation is not bool:
                 raise ValueError(f"{name}: expected another value than true or false")
         return settings
 

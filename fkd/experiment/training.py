@@ -18,7 +18,7 @@ class Optimizer(Settings):
     """A Keras optimizer by its name; `rho` belongs to RMSProp, `weight_decay` to AdamW."""
 
     name: Literal["rmsprop", "sgd", "adagrad", "adam", "adamw", "nadam"] = "rmsprop"
-    learning_rate: float = Field(1e-3, gt=0, le=1000)
+    learning_rate: float = Field(1e-3, gt=0)
     rho: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(0.004, ge=0, le=1000)
 

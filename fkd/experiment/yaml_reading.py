@@ -25,9 +25,7 @@ def read_yaml(content: str | bytes, origin: str) -> Any:
         text = content.decode() if isinstance(content, bytes) else content
         return yaml.load(text, _BoundedLoader)  # it is a SafeLoader
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{origin}: expected YAML in UTF-8, received other bytes; save it as UTF-8"
-        ) from error
+        raise UserError(f"{origin}: expected YAML in UTF-8, received other bytes; save it so") from error
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         problem = " ".join(filter(None, (error.context, error.problem)))

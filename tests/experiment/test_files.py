@@ -20,6 +20,11 @@ def test_settings_are_put_over_the_file():
     [
         ("training.max_epochs", "expected key=value"),
         ("seed.deeper=1", "seed is a single value"),
+        (f"{'a.' * 50_000}b=1", "expected key=value"),
+        ("network.convolutions.7.filters=8", "one of 5 elements, counted from 0, received 7"),
+        ("network.convolutions.first.filters=8", "one of 5 elements, counted from 0, received first"),
+        ("network.dense.0.units=3", "0 is a single value"),
+        ("training={max_epochs: 1, max_epochs: 2}", "max_epochs is given a second time"),
         ("seed=[1", "expected YAML; line 1"),
     ],
 )
@@ -83,7 +88,40 @@ def test_a_base_that_leads_back_to_itself_or_is_missing_is_refused(tmp_path: Pat
         load_experiment(str(tmp_path / "first.yaml"))
     with pytest.raises(UserError, match=r"nought: no such experiment"):
         load_experiment(str(tmp_path / "third.yaml"))
+    (tmp_path / "deep").mkdir()
+    _write(tmp_path, other="base: deep/../other", number="base: 3")
+    with pytest.raises(UserError, match=r"other\.yaml: its base leads back to itself"):
+        load_experiment(str(tmp_path / "other.yaml"))
+    with pytest.raises(
+        UserError, match=r"number\.yaml: base: expected the name of an experiment, received 3"
+    ):
+        load_experiment(str(tmp_path / "number.yaml"))
 
 
 def test_an_experiment_in_a_folder_carries_its_name():
     assert load_experiment("nose-tip/three").name == "nose-tip-three"
+
+
+LIST = """
+network: {convolutions: [&same {filters: 2, kernel: 3}, *same, *same], dense: [4, 5]}
+specialists: {four: {keypoints: four, members: 1}}
+"""
+
+
+@pytest.mark.parametrize(
+    "spelling", ["network.convolutions.1.filters=8", "network.convolutions.1={filters: 8, kernel: 3}"]
+)
+def test_an_element_of_a_list_goes_by_its_number(tmp_path: Path, spelling: str):
+    _write(tmp_path, list=LIST)
+    experiment = load_experiment(str(tmp_path / "list.yaml"), [spelling, "network.dense.0=7"])
+    assert [convolution.filters for convolution in experiment.network.convolutions] == [2, 8, 2]
+    assert [layer.units for layer in experiment.network.dense] == [7, 5]
+
+
+def test_a_file_may_change_one_element_of_its_bases_list(tmp_path: Path):
+    _write(tmp_path, list=LIST, one="base: list\nnetwork: {convolutions: {1: {filters: 8}}}")
+    experiment = load_experiment(str(tmp_path / "one.yaml"))
+    assert [convolution.filters for convolution in experiment.network.convolutions] == [2, 8, 2]
+    _write(tmp_path, none="base: list\nnetwork: {convolutions: {3: {filters: 8}}}")
+    with pytest.raises(UserError, match=r"network\.convolutions: Input should be a valid tuple"):
+        load_experiment(str(tmp_path / "none.yaml"))

@@ -10,11 +10,11 @@ def test_the_page_of_all_settings_is_current():
 
 def test_a_setting_is_listed_with_its_values_and_default():
     rows = settings_reference().splitlines()
-    assert "| `seed` | whole number from 0 | `0` |" in rows
-    assert "| `validation_fraction` | number above 0, below 1 | `0.2` |" in rows
+    assert "| `max_epochs` | whole number from 1, up to 1,000,000 | `1000` |" in rows
+    assert "| `validation_fraction` | number from 0.0001, below 1 | `0.2` |" in rows
     assert "| `rows` | `labelled`, `any`, `complete` | `labelled` |" in rows
-    assert "| `specialists` | [Specialist](#specialist), by name |  |" in rows
-    assert "| `convolutions` | list of [Convolution](#convolution) |  |" in rows
+    assert "| `specialists` | [Specialist](#specialist), by name of length up to 100 |  |" in rows
+    assert "| `convolutions` | list of [Convolution](#convolution) of length up to 100 |  |" in rows
 
 
 def test_every_section_that_is_linked_is_there():

@@ -159,3 +159,17 @@ def test_the_record_of_another_member_is_refused(tmp_path: Path):
     first.done.rename(second.done)
     assert damaged_files(second) == ["done.json"]
     assert not is_done(second)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "expected `key: value` lines, received nothing"),
+        ("seed: !!python/object/apply:os.system [exit]", "could not determine a constructor"),
+        ("name: ../../evil", "name: expected a name without slashes"),
+    ],
+)
+def test_a_run_whose_experiment_is_damaged_is_named(tmp_path: Path, text: str, words: str):
+    (tmp_path / "experiment.yaml").write_text(text)
+    with pytest.raises(UserError, match=f"experiment.yaml: .*{words}"):
+        Run(tmp_path).read_experiment()

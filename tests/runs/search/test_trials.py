@@ -39,6 +39,14 @@ def test_the_specialist_must_be_named_where_there_are_several(tiny_experiment: P
     assert specialist_to_search(alone, None) == "four"
 
 
+def test_the_best_may_change_an_element_of_a_list(tiny_experiment: Path, tmp_path: Path):
+    space = {"network.convolutions.1.filters": Distribution(choice=(7,))}
+    [trial] = draw_trials(str(tiny_experiment), (), "four", space, 2)
+    plan = SearchPlan(tmp_path / "space.yaml", 2, 2, "four", tmp_path / "best.yaml")
+    _, file = write_results([Outcome(trial, 7, 2.5)], str(tiny_experiment), plan, tmp_path / "tune", "faces")
+    assert load_experiment(str(file)).network == trial.experiment.network
+
+
 def test_the_best_becomes_an_experiment_file_and_all_a_table(tiny_experiment: Path, tmp_path: Path):
     trials = draw_trials(str(tiny_experiment), ("training.max_epochs=7",), "four", SPACE, 50)
     outcomes = [Outcome(trials[0], 7, 2.5), Outcome(trials[1], 2, math.inf)]

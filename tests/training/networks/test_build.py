@@ -6,6 +6,7 @@ import pytest
 from fkd.experiment.network import (
     Convolution,
     ConvolutionalNetwork,
+    Dense,
     HeatmapNetwork,
     Network,
     ResidualNetwork,
@@ -41,6 +42,31 @@ def test_every_kind_is_built_for_its_codec(network: Network):
         np.testing.assert_array_equal(weight, same)
 
 
-def test_the_test_above_lists_every_kind():
+@pytest.mark.parametrize(
+    "network",
+    [
+        ConvolutionalNetwork(
+            convolutions=(
+                Convolution(filters=16, kernel=5, pool=4),
+                Convolution(filters=32, kernel=3, pool=4),
+            ),
+            head="flatten",
+            dense=(Dense(units=50), Dense(units=20)),
+        ),
+        HeatmapNetwork(kind="heatmap", filters=(16, 32, 64)),
+        ResidualNetwork(kind="residual", filters=(16, 32, 64), blocks=2),
+        RESNET,
+    ],
+    ids=lambda network: network.kind,
+)
+def test_parameters_are_known_about_right_before_a_network_is_built(network: Network):
+    known, built = (
+        network.parameters(codec_of(network).channels(3)),
+        build_model(network, 3, (0,)).count_params(),
+    )
+    assert known == pytest.approx(built, rel=0.1)
+
+
+def test_every_kind_is_listed_here():
     kinds = {get_args(kind)[0] for kind in get_args(get_args(Network)[0])}
     assert kinds == {type(network) for network in (CNN, HEATMAP, RESIDUAL, RESNET)}
