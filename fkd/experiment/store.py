@@ -223,7 +223,7 @@ class Run:
 
 def runs_in(store: Path) -> list[Run]:
     """The runs of a store, by name."""
-    return [Run(file.parent) for file in sorted(store.glob("*/experiment.yaml"))]
+    return [run for run in map(Run, sorted(store.glob("*"))) if is_there(run.experiment)]
 
 
 def move_aside(run: Run) -> Path | None:

@@ -105,6 +105,7 @@ def _member_status(name: str, folder: MemberFolder) -> MemberStatus:
         state = "interrupted" if records or folder.state.exists() else "waiting"
     if not records:
         return MemberStatus(name, state)
+    saved = folder.history if folder.history.exists() else folder.state
     errors_px = [record[HistoryColumn.VALIDATION_RMSE_PX] for record in records]
     best_rmse_px = min(errors_px)
     return MemberStatus(
@@ -115,5 +116,5 @@ def _member_status(name: str, folder: MemberFolder) -> MemberStatus:
         best_epoch=errors_px.index(best_rmse_px) + 1,
         training_s=sum(record[HistoryColumn.SECONDS] for record in records),
         saving_s=done.saving_seconds if done else 0.0,
-        saved_s_ago=time.time() - folder.history.stat().st_mtime,
+        saved_s_ago=time.time() - saved.stat().st_mtime,
     )
