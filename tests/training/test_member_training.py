@@ -144,7 +144,7 @@ def _kill_in(monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: str,
         (0, LOOP, "save_state", 8),  # after the second epoch's end
         (0, LOOP, "write_history", 12),  # after the last state, before its history
         (0, FILES, "atomic_path", 1),  # before the best weights
-        (0, FILES, "atomic_write_json", 1),  # everything but done.json is there
+        (0, FILES, "write_record", 1),  # everything but done.json is there
     ],
 )
 def test_resumed_is_bit_identical_to_undisturbed(
