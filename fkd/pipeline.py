@@ -310,9 +310,9 @@ def compare(
     """Systems side by side, from stored runs; where `stop` is given, those not finished are trained first.
 
     only: experiments to train, none for all. The tables go into the Markdown and the CSV of the same name
-    beside the file.
+    beside the file. A table whose data are not at hand keeps its former figures.
     """
-    from fkd.report.comparison import compare_table, load_comparison
+    from fkd.report.comparison import compare_table, load_comparison, unmeasured_table
     from fkd.report.comparison_tables import write_tables
 
     comparison = load_comparison(file, only)
@@ -328,9 +328,16 @@ def compare(
                     train(request, console, stop)
                 except UserError as error:
                     console.print(f"{request.experiment}: {error}; its rows stay empty")
+        command, first = f"fkd compare --train --file {file}", table.rows[0]
+        schema = load_experiment(first.experiment, settings[first]).schema_points
+        try:
+            faces = load_data(table.data, console.print, schema)
+        except UserError as error:
+            console.print(f"{table.title}: its data cannot be read: {error}")
+            tables[table.title] = unmeasured_table(table, command)
+            continue
         runs = {row: request.resolve() for row, request in requests.items()}
-        faces = load_data(table.data, console.print, runs[table.rows[0]][0].schema_points)
-        tables[table.title] = compare_table(table, runs, faces, f"fkd compare --train --file {file}")
+        tables[table.title] = compare_table(table, runs, faces, command)
     write_tables(file, tables, console.print)
 
 

@@ -15,6 +15,9 @@ IMAGE_SIZE_PX = 96
 MAX_GREY = 255
 CENTRE_PX = (IMAGE_SIZE_PX - 1) / 2
 HALF_WIDTH_PX = IMAGE_SIZE_PX / 2
+# Real labels lie a few pixels outside the frame at most. One more than a frame's width outside is a mistake,
+# and would govern the loss.
+LABEL_RANGE_PX = (-IMAGE_SIZE_PX, 2 * IMAGE_SIZE_PX)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # Of a file in a zip archive; its last two fields are the lengths of the name and of the extra field.
 _LOCAL_HEADER_BYTES = 30
 _LARGEST_ARRAY_HEADER_BYTES = 4096
-FORMAT = 2  # raise it when reading the same files gives other arrays
+FORMAT = 3  # raise it when reading the same files gives other arrays or refuses more
 
 
 def load_folder(
@@ -45,8 +45,8 @@ def load_folder(
 ) -> FaceData:
     """Load a folder's data set from its cache, or read the files and write the cache.
 
-    Files whose sizes and times of change are as the cache knows them are not opened. Otherwise their
-    checksum decides. A damaged cache is reported and built anew; one that cannot be written is only reported.
+    Files that are as the cache knows them (size, times and inode) are not opened. Otherwise their checksum
+    decides. A damaged cache is reported and built anew; one that cannot be written is only reported.
     schema: the wanted points; None for those that are usual in the folder's format.
     Raises UserError if files are missing or wrong or hold other points.
     """
@@ -56,7 +56,7 @@ def load_folder(
         check_points(str(folder), form.schema, schema)
     path = cache_path(name, folder, cache_folder)
     stamps = _stamps(files)
-    cached = _read_cache(path, say) if path.exists() else None
+    cached = _read_cache(path, say) if path.is_file() else None
     if cached is not None and cached[0].point_names != schema.names:
         cached = None
     if cached is not None and cached[1] == stamps:
@@ -93,8 +93,15 @@ def checksum_files(files: dict[str, Path]) -> str:
 
 
 def _stamps(files: dict[str, Path]) -> list[list[str | int]]:
-    """Name, size in bytes and time of change in ns of every file."""
-    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files.values()]
+    """What tells that a file was written again: name, size in bytes, times in ns and inode of every file.
+
+    A program may set the time of modification back, that of the last change of status it may not.
+    """
+    try:
+        stats = [(path.name, path.stat()) for path in files.values()]
+    except OSError as error:
+        raise UserError(f"Expected a readable file, received: {error}; mend this.") from error
+    return [[name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for name, s in stats]
 
 
 def _read_cache(path: Path, say: Say) -> tuple[FaceData, list[list[str | int]]] | None:

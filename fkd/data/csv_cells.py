@@ -18,12 +18,30 @@ from typing import BinaryIO, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from fkd.core.errors import UserError
+from fkd.core.errors import UserError, one_line
+from fkd.core.keypoints import LABEL_RANGE_PX
+
+LONGEST_LINE_BYTES = 2**20  # a line of 9,216 pixels has about 37,000
+LARGEST_TABLE_BYTES = 2**26  # the competition's largest, the lookup table, has 0.9 MB
+MOST_TABLE_ROWS = 2**20  # and 27,124 rows
 
 _MISSING = {"", "nan", "na", "n/a", "null"}
-_LARGEST_COORDINATE = float(np.finfo(np.float32).max)
 _BLOCK_BYTES = 2**18
 _SHOWN_CHARACTERS = 30
+_LONGEST_NAME, _MOST_NAMES, _LONGEST_REASON = 100, 1000, 200
+# Zipped pixels shrink 3 to 10 times; below the first size no harm is done.
+_SUSPICIOUS_BYTES, _SUSPICIOUS_RATIO = 2**30, 100
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,  # an encrypted file
+    NotImplementedError,
+    UnicodeDecodeError,  # of a name
+)
+# What other files begin with, and what their users call them.
+_OTHER_FORMATS = ((b"PK\3\4", "a zip or Excel file"), (b"\x1f\x8b", "a gzip file"))
+_OTHER_SEPARATORS = ((b";", "semicolons"), (b"\t", "tabs"), (b"|", "bars"))
 
 
 class Cell(NamedTuple):
@@ -62,28 +80,36 @@ def shown(text: str) -> str:
 
 
 @contextmanager
-def open_csv(path: Path) -> Iterator[BinaryIO]:
+def open_csv(path: Path, largest_bytes: int | None = None) -> Iterator[BinaryIO]:
     """Open `<stem>.csv`, or the file of this name inside `<stem>.zip`.
 
-    Raises UserError for an empty or unreadable file and a damaged zip, also while the stream is being read.
+    largest_bytes: of the text, unzipped. Raises UserError for an empty, unreadable or larger file, one of
+    another format and a damaged zip, also while the stream is being read. What is wrong with a value in a
+    damaged zip is not the value, so then the zip is named.
     """
+    opened = _open_zip if path.suffix == ".zip" else _open_plain
     try:
+        if not path.is_file():
+            raise UserError(f"{path}: expected a readable CSV file, received none; check the path.")
         if path.stat().st_size == 0:
             raise UserError(f"{path}: expected a CSV file, received an empty file; fetch it again.")
-        if path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive, archive.open(_member(path, archive)) as member:
-                yield cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, member), _BLOCK_BYTES))
-        else:
-            with path.open("rb", buffering=_BLOCK_BYTES) as stream:
-                yield stream
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise UserError(f"{path}: expected a whole zip file, received: {error}; fetch it again.") from error
+        with opened(path, largest_bytes) as stream:
+            _check_format(path, stream.peek())
+            yield cast(BinaryIO, stream)
+    except _ZIP_ERRORS as error:
+        received = one_line(error)[:_LONGEST_REASON]
+        raise UserError(
+            f"{path}: expected a whole zip file, received: {received}; fetch it again."
+        ) from error
     except (OSError, csv.Error) as error:
         raise UserError(f"{path}: expected a readable CSV file, received: {error}; replace it.") from error
 
 
 def read_header(path: Path, line: str, columns: Sequence[str]) -> list[str]:
     """The column names of a file's first line. Raises UserError unless each of `columns` is there once."""
+    if "\r" in line.rstrip("\r\n"):
+        expected = "lines that end in line feeds, received carriage returns alone"
+        raise UserError(f"{path}: expected {expected}; save it with other line ends.")
     header = [name.strip() for name in next(csv.reader([line]), [])]
     unknown = [name for name in header if name not in columns]
     for column in columns:
@@ -96,23 +122,31 @@ def read_header(path: Path, line: str, columns: Sequence[str]) -> list[str]:
     return header
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> dict[str, list[Cell]]:
-    """The cells of some columns of a file; columns beyond them are no harm.
+def read_columns(path: Path, columns: Sequence[str], may_be_empty: bool = False) -> dict[str, list[Cell]]:
+    """The cells of some columns of a table; columns beyond them are no harm.
 
-    Raises UserError for a missing column, a line with too many or too few values, and a file without lines.
+    The last value may be missing from a line where it is not read. Lines may end in any way, doubled returns
+    too. Raises UserError for a missing column, a line with too many or too few values, and a file without
+    lines or with too many.
     """
     cells: dict[str, list[Cell]] = {column: [] for column in columns}
-    with open_csv(path) as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-        header = read_header(path, text.readline(), columns)
-        reader = csv.reader(text)
+    with open_csv(path, LARGEST_TABLE_BYTES) as stream:
+        text = re.sub("\r+\n|\r", "\n", stream.read().decode("utf-8-sig", errors="replace"))
+        first_line, _, rest = text.partition("\n")
+        header = read_header(path, first_line, columns)
+        reader = csv.reader(io.StringIO(rest))
         for values in filter(None, reader):
             line = reader.line_num + 1
+            if len(values) == len(header) - 1 and header[-1] not in columns:
+                values.append("")
             check_width(path, line, header, len(values))
             for column, value in zip(header, values, strict=True):
                 if column in cells:
                     cells[column].append(Cell(path, line, column, value.strip()))
-    check_not_empty(path, cells[columns[0]])
+            if len(cells[columns[0]]) > MOST_TABLE_ROWS:
+                raise cells[columns[0]][-1].error(f"at most {MOST_TABLE_ROWS:,} rows", "more")
+    if not may_be_empty:
+        check_not_empty(path, cells[columns[0]])
     return cells
 
 
@@ -157,8 +191,8 @@ def coordinate(cell: Cell) -> float:
         value = float(cell.text)
     except ValueError:
         value = math.nan
-    if "_" in cell.text or not abs(value) <= _LARGEST_COORDINATE:
-        raise cell.error("a finite number of pixels or nothing")
+    if "_" in cell.text or not LABEL_RANGE_PX[0] <= value <= LABEL_RANGE_PX[1]:
+        raise cell.error(f"a number of pixels from {LABEL_RANGE_PX[0]} to {LABEL_RANGE_PX[1]} or nothing")
     return value
 
 
@@ -166,7 +200,7 @@ def coordinates(lines: Sequence[Line]) -> npt.NDArray[np.float64]:
     """Pixels, shape (lines, columns), as `coordinate` reads each; UserError at the first that is wrong."""
     try:
         values = np.array([[float(text or "nan") for text in line.texts] for line in lines])
-        plain = not (np.abs(values) > _LARGEST_COORDINATE).any()
+        plain = not ((values < LABEL_RANGE_PX[0]) | (values > LABEL_RANGE_PX[1])).any()
     except ValueError:
         plain = False
     if plain and not any("_" in "".join(line.texts) for line in lines):
@@ -175,14 +209,78 @@ def coordinates(lines: Sequence[Line]) -> npt.NDArray[np.float64]:
 
 
 def nearest(name: str, candidates: Sequence[str]) -> str | None:
-    """The candidate that is spelt most like `name`."""
-    return next(iter(difflib.get_close_matches(name, candidates, n=1, cutoff=0)), None)
+    """The candidate that is spelt most like `name`; of very many or very long ones it looks at some."""
+    names = [candidate for candidate in candidates[:_MOST_NAMES] if len(candidate) <= _LONGEST_NAME]
+    return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0)), None)
 
 
-def _member(path: Path, archive: zipfile.ZipFile) -> str:
+@contextmanager
+def _open_plain(path: Path, largest_bytes: int | None) -> Iterator[io.BufferedReader]:
+    _check_size(path, path.stat().st_size, largest_bytes)
+    with path.open("rb", buffering=_BLOCK_BYTES) as stream:
+        yield cast(io.BufferedReader, stream)
+
+
+@contextmanager
+def _open_zip(path: Path, largest_bytes: int | None) -> Iterator[io.BufferedReader]:
+    with _archive(path) as archive:
+        member = _member(path, archive)
+        _check_size(path, member.file_size, largest_bytes)
+        ratio = member.file_size / max(member.compress_size, 1)
+        if member.file_size > _SUSPICIOUS_BYTES and ratio > _SUSPICIOUS_RATIO:
+            raise UserError(
+                f"{path}: expected text that unzips to at most {_SUSPICIOUS_RATIO} times its size, "
+                f"received {ratio:,.0f} times; fetch it again or unzip it."
+            )
+        try:
+            with archive.open(member) as stream:
+                yield io.BufferedReader(cast(io.RawIOBase, stream), _BLOCK_BYTES)
+        except UserError:
+            with archive.open(member) as stream:  # at its end the CRC-32 is checked
+                while stream.read(_BLOCK_BYTES):
+                    pass
+            raise
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged table of contents raises nearly every kind there is
+        raise zipfile.BadZipFile(str(error)) from error
+
+
+def _member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     wanted = f"{path.stem}.csv"
-    for name in archive.namelist():
-        if PurePosixPath(name).name == wanted:
-            return name
-    received = ", ".join(archive.namelist()[:3]) or "nothing"
-    raise UserError(f"{path}: expected {wanted} inside, received {received}; fetch it again.")
+    files = [info for info in archive.infolist() if not info.filename.endswith("/")]
+    found = [info for info in files if PurePosixPath(info.filename).name == wanted]
+    if len(found) == 1 and found[0].compress_type != zipfile.ZIP_LZMA:  # it may ask for any memory
+        return found[0]
+    if len(found) == 1:
+        raise UserError(f"{path}: expected a file as zip packs it, received one packed by LZMA; unzip it.")
+    names = ", ".join(shown(info.filename) for info in (found or files)[:3]) or "nothing"
+    raise UserError(f"{path}: expected one {wanted} inside, received {names}; fetch it again.")
+
+
+def _check_size(path: Path, size_bytes: int, largest_bytes: int | None) -> None:
+    if largest_bytes is not None and size_bytes > largest_bytes:
+        raise UserError(
+            f"{path}: expected at most {largest_bytes / 2**20:,.0f} MB of text, "
+            f"received {size_bytes / 2**20:,.0f} MB; keep only the columns and rows that are needed."
+        )
+
+
+def _check_format(path: Path, beginning: bytes) -> None:
+    """Raise UserError, naming it, if a file begins as one of another format does."""
+    line = beginning.partition(b"\n")[0]
+    found = [name for magic, name in _OTHER_FORMATS if beginning.startswith(magic)]
+    if not found and b"\0" in line:
+        found = ["UTF-16 or a binary file"]
+    if not found and b"," not in line:
+        found = [f"values separated by {name}" for mark, name in _OTHER_SEPARATORS if mark in line]
+    if found:
+        raise UserError(
+            f"{path}: expected comma-separated UTF-8, received {found[0]}; "
+            "save it as CSV with commas, in UTF-8."
+        )

@@ -42,10 +42,16 @@ DATA_FORMATS = (
 
 
 def recognise(folder: Path) -> tuple[DataFormat, Files]:
-    """The first format of which a folder holds files, and the files; raises UserError if there is none."""
-    for candidate in DATA_FORMATS:
-        if files := candidate.find_files(folder):
-            return candidate, files
+    """The first format of which a folder holds files, and the files.
+
+    Raises UserError if there is none and if the folder cannot be read.
+    """
+    try:
+        for candidate in DATA_FORMATS:
+            if files := candidate.find_files(folder):
+                return candidate, files
+    except OSError as error:
+        raise UserError(f"{folder}: expected a readable folder, received: {error}; mend this.") from error
     raise UserError(
         f"{folder}: expected the competition's files, .asf files with photos or an XML file of dlib's imglab "
         f"with photos, received a folder without {', '.join(missing_files(find_files(folder)))}; "

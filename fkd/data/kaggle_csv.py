@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fkd.core.keypoints import IMAGE_SIZE_PX, KAGGLE15, Schema
 from fkd.core.say import Say
 from fkd.data.csv_cells import (
+    LONGEST_LINE_BYTES,
     Cell,
     Line,
     check_not_empty,
@@ -38,6 +39,7 @@ OPTIONAL_FILES = ("groups", "solution")
 
 _PIXELS = IMAGE_SIZE_PX**2
 _BYTES_AT_ONCE = 2**18  # about 8 rows, whose text and numbers (2 MB) stay in the processor's cache
+_MOST_EMPTY_LINES = 1000
 
 
 def find_files(folder: Path) -> dict[str, Path]:
@@ -167,21 +169,34 @@ def _read_images(path: Path, columns: Sequence[str]) -> tuple[list[Line], npt.ND
     rows: list[Line] = []
     images = bytearray()
     with open_csv(path) as stream, ThreadPoolExecutor(max_workers=1) as reader:
-        first_line = stream.readline().decode("utf-8-sig", errors="replace")
+        first_line = stream.readline(LONGEST_LINE_BYTES).decode("utf-8-sig", errors="replace")
         header = read_header(path, first_line, (*columns, "Image"))
         if header[-1] != "Image":
             raise Cell(path, 1, "Image", "").error("it as the last column", f"{header[-1]!r} there")
         number = 2
         # Unzipping and parsing both release Python's lock: while lines are parsed, the next are unzipped.
-        coming = reader.submit(stream.readlines, _BYTES_AT_ONCE)
+        coming = reader.submit(_read_lines, stream)
         while lines := coming.result():
-            coming = reader.submit(stream.readlines, _BYTES_AT_ONCE)
+            coming = reader.submit(_read_lines, stream)
             parsed, pixels = _parse_lines(path, header, columns, number, lines)
             rows += parsed
             images += pixels.data
             number += len(lines)
+            if number - len(rows) > _MOST_EMPTY_LINES:
+                received = f"more than {_MOST_EMPTY_LINES:,} empty lines"
+                raise Cell(path, number - 1, "Image", "").error("rows", received)
     check_not_empty(path, rows)
     return rows, np.frombuffer(images, np.uint8).reshape(-1, IMAGE_SIZE_PX, IMAGE_SIZE_PX)
+
+
+def _read_lines(stream: BinaryIO) -> list[bytes]:
+    """The next lines of about `_BYTES_AT_ONCE` together; one that is far too long is cut."""
+    lines: list[bytes] = []
+    size_bytes = 0
+    while size_bytes < _BYTES_AT_ONCE and (line := stream.readline(LONGEST_LINE_BYTES)):
+        lines.append(line)
+        size_bytes += len(line)
+    return lines
 
 
 def _parse_lines(
@@ -195,6 +210,9 @@ def _parse_lines(
     rows: list[Line] = []
     images: list[bytes] = []
     for line_number, line in enumerate(lines, start=number):
+        if len(line) == LONGEST_LINE_BYTES:
+            expected = f"a line of less than {LONGEST_LINE_BYTES:,} bytes"
+            raise Cell(path, line_number, "Image", "").error(expected, "a longer one")
         before, _, pixels = line.rpartition(b",")
         if not before and not pixels.strip():
             continue  # an empty line

@@ -3,8 +3,10 @@
 Every face is cut out of its photo as a square of 96x96 grey pixels. There are no test images.
 """
 
+import io
 import math
 import re
+import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -15,8 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fkd.core.errors import UserError
-from fkd.core.keypoints import IBUG68, IMAGE_SIZE_PX, IMM73, Schema
+from fkd.core.errors import UserError, one_line
+from fkd.core.keypoints import IBUG68, IMAGE_SIZE_PX, IMM73, LABEL_RANGE_PX, Schema
 from fkd.core.say import Say
 from fkd.data.csv_cells import shown
 from fkd.data.faces import FaceData, Faces
@@ -84,7 +86,8 @@ def read_asf_files(name: str, checksum: str, files: dict[str, Path], say: Say, s
         photo = _read_photo(photo_path)
         height, width = photo.shape
         # The labels must not decide the crop: a network has none at hand.
-        faces.append(cut_out(photo, relative * (width, height), Square((width - height) // 2, 0, height)))
+        square = Square((width - height) // 2, 0, height)
+        faces.append(_face(photo, relative * (width, height), square, str(path)))
     persons = [re.match(r"(\d{1,9})_", path.name) for path in shapes]
     groups = None if None in persons else [int(person[1]) for person in persons if person]
     return _without_test(name, checksum, faces, groups, IMM73, schema)
@@ -123,7 +126,7 @@ def read_dlib_files(name: str, checksum: str, files: dict[str, Path], say: Say, 
         for number, box in enumerate(boxes, start=1):
             place = f"{labels}, image {file!r}, box {number}"
             square = _box_square(box, place, photo.shape)
-            faces.append(cut_out(photo, _parts_px(box, place, photo.shape), square))
+            faces.append(_face(photo, _parts_px(box, place, photo.shape), square, place))
             groups.append(numbers.setdefault(file, len(numbers)))
     return _without_test(name, checksum, faces, groups, IBUG68, schema)
 
@@ -214,10 +217,23 @@ def _parts_px(box: ET.Element, place: str, photo_shape: tuple[int, ...]) -> Poin
 
 
 def _read_photo(path: Path) -> npt.NDArray[np.uint8]:
-    """A picture as grey values, shape (height, width); not turned by its EXIF data, as labels are not."""
-    content = np.frombuffer(_read_bytes(path), np.uint8)
+    """A picture as grey values, shape (height, width); not turned by its EXIF data, as labels are not.
+
+    Raises UserError for a damaged one and for one of more than 178 megapixels, which is not decoded.
+    """
+    from PIL import Image  # slow to load
+
+    content = _read_bytes(path)
     try:
-        photo = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)):
+            pass  # only the header is read
+    except Image.DecompressionBombError as error:
+        raise _wrong(str(path), "a photo that fits in memory", one_line(error)) from error
+    except Exception:  # damaged files make Pillow raise almost anything
+        pass  # OpenCV reads them, or says that it does not
+    try:
+        as_stored = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+        photo = cv2.imdecode(np.frombuffer(content, np.uint8), as_stored)
     except cv2.error:  # an empty file, a picture of more pixels than OpenCV reads
         photo = None
     if photo is None:
@@ -227,6 +243,8 @@ def _read_photo(path: Path) -> npt.NDArray[np.uint8]:
 
 def _read_bytes(path: Path) -> bytes:
     try:
+        if not path.is_file():  # reading a FIFO would wait for ever
+            raise UserError(f"{path}: expected a file, received none or something else; replace it.")
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: expected a readable file, received: {error}; mend this.") from error
@@ -236,7 +254,7 @@ def _check_is_there(photo: Path, place: str) -> None:
     with suppress(OSError):  # a name that is too long
         if photo.is_file():
             return
-    raise UserError(f"{place}: expected the photo {str(photo)!r:.200}, received no such file; add it.")
+    raise UserError(f"{place:.500}: expected the photo {str(photo)!r:.200}, received no such file; add it.")
 
 
 def _number(text: str | None, place: str, what: str, lowest: float, highest: float) -> float:
@@ -252,6 +270,20 @@ def _number(text: str | None, place: str, what: str, lowest: float, highest: flo
 
 def _wrong(place: str, expected: str, received: str) -> UserError:
     return UserError(f"{place}: expected {expected}, received {received}; {_MEND}")
+
+
+def _face(
+    photo: npt.NDArray[np.uint8], points_px: Points, square: Square, place: str
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """What `cut_out` gives; UserError for a point far outside the square."""
+    face, keypoints = cut_out(photo, points_px, square)
+    lowest, highest = LABEL_RANGE_PX
+    far = np.flatnonzero(((keypoints < lowest) | (keypoints > highest)).any(axis=1))
+    if far.size:
+        expected = f"points from {lowest} to {highest} pixels of the face, which has {IMAGE_SIZE_PX}"
+        x, y = keypoints[far[0]]
+        raise _wrong(place, expected, f"point {far[0]} at {x:.0f}, {y:.0f}")
+    return face, keypoints
 
 
 def _without_test(

@@ -49,4 +49,4 @@ def parse_spaced_pixels(row: Line, text: bytes, pixels: int) -> list[int]:
             raise cell.error(f"pixels from 0 to {_LARGEST_PIXEL}", received)
     if len(numbers) != pixels:
         raise cell.error(f"{pixels} pixels", f"{len(numbers)}")
-    return [int(number) for number in numbers]
+    return [int(float(number)) for number in numbers]  # `int` refuses thousands of leading zeros

@@ -1,6 +1,7 @@
 """Which data: a folder, the Kaggle competition, the synthetic set, or whichever of them is at hand."""
 
 import re
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def load_data(source: str, say: Say = print, schema: Schema | None = None) -> Fa
     elif source == "synthetic":
         name, folder = source, generate_synthetic(say)
     else:
-        folder = Path(source).expanduser()
+        folder = _folder(source)
         name = folder_name(folder)
     return load_folder(name, folder, CACHE_FOLDER, say, schema)
 
@@ -45,7 +46,7 @@ def load_data(source: str, say: Say = print, schema: Schema | None = None) -> Fa
 def name_data(source: str) -> str:
     """The name that `load_data` gives to the data of a source, without loading them."""
     source = choose_source()[0] if source == "auto" else source
-    return source if source in ("kaggle", "synthetic") else folder_name(Path(source).expanduser())
+    return source if source in ("kaggle", "synthetic") else folder_name(_folder(source))
 
 
 def choose_source() -> tuple[str, str]:
@@ -59,15 +60,7 @@ def choose_source() -> tuple[str, str]:
 
 
 def folder_name(folder: Path) -> str:
-    """The name of a folder's data set, safe in file names.
-
-    Raises UserError if there is no such folder or its name has no letter or digit.
-    """
-    if not folder.is_dir():
-        raise UserError(
-            f"Expected auto, kaggle, synthetic or a folder as the data, received {str(folder)!r}, "
-            "which is no folder; name one that holds labelled faces."
-        )
+    """The name of a folder's data set, safe in file names; raises UserError if it has no letter or digit."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", folder.resolve().name).strip("._-")
     if not name:
         raise UserError(
@@ -92,6 +85,17 @@ def generate_synthetic(say: Say = print) -> Path:
                 f"Expected to write {SYNTHETIC_FOLDER}/, received: {error}; mend this."
             ) from error
     return SYNTHETIC_FOLDER
+
+
+def _folder(source: str) -> Path:
+    with suppress(OSError, RuntimeError):  # too long a name; `~` of an unknown user
+        folder = Path(source).expanduser()
+        if folder.is_dir():
+            return folder
+    raise UserError(
+        f"Expected auto, kaggle, synthetic or a folder as the data, received {source!r:.200}, "
+        "which is no folder; name one that holds labelled faces."
+    )
 
 
 def has_kaggle_credentials() -> bool:

@@ -10,10 +10,12 @@ import pandas as pd
 from fkd.core.errors import UserError, one_line
 from fkd.core.files import atomic_write_bytes, read_regular
 from fkd.core.keypoints import IMAGE_SIZE_PX, Schema
+from fkd.data.csv_cells import LARGEST_TABLE_BYTES, MOST_TABLE_ROWS, open_csv
 
 _MOST_BYTES = 2**30
 _COLUMNS = ["RowId", "Location"]
 _NUMBERS = {"RowId": (np.int64, "a whole number"), "Location": (np.float64, "a number")}
+_LARGEST_NUMBER = 2**53  # up to it float64 holds every whole number; the square of any is finite
 
 
 def submission_table(
@@ -217,7 +219,7 @@ def _read_columns(path: Path, *columns: str) -> pd.DataFrame:
 def _numbers(path: Path, texts: pd.Series) -> pd.Series:
     dtype, kind = _NUMBERS[str(texts.name)]
     numbers = pd.to_numeric(texts, errors="coerce")
-    good = np.isfinite(numbers) & ((numbers % 1 == 0) | (dtype is np.float64))
+    good = (numbers.abs() <= _LARGEST_NUMBER) & ((numbers % 1 == 0) | (dtype is np.float64))
     if not good.all():
         row = int(np.argmin(good))
         raise UserError(
@@ -234,9 +236,19 @@ def _read_text(path: Path) -> pd.DataFrame:
         with warnings.catch_warnings():
             # More values than headings in every line is only a warning in pandas.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
+            with open_csv(path, LARGEST_TABLE_BYTES) as stream:
+                table = pd.read_csv(
+                    stream,
+                    dtype=str,
+                    keep_default_na=False,
+                    index_col=False,
+                    encoding="utf-8-sig",
+                    nrows=MOST_TABLE_ROWS + 1,
+                )
     except (ValueError, pd.errors.ParserWarning) as error:
         raise UserError(f"{path}: expected a CSV with a header line; {one_line(error)}") from error
+    if len(table) > MOST_TABLE_ROWS:
+        raise UserError(f"{path}: expected at most {MOST_TABLE_ROWS:,} rows, received more; check the file")
     if table.empty:
         raise UserError(f"{path}: expected rows below the header, received none; give the whole file")
     return table

@@ -132,9 +132,20 @@ def compare_table(
             line |= _costs(finished[row][0], histories[row])
             found = measures[row] | {"behind_first_px": measures[row]["rmse_px"] - first_px}
             line |= {_HEADINGS[name]: found[name] for name in table.measures}
-        words = {"published": row.published, "remark": row.remark}
-        origin = {"command": f"{command} {row.experiment}", "checksum": _checksum(row, runs[row][0], faces)}
-        lines.append(line | words | origin)
+        lines.append(line | _words(row, command) | {"checksum": _checksum(row, runs[row][0], faces)})
+    return _as_frame(table, lines)
+
+
+def unmeasured_table(table: Table, command: str) -> pd.DataFrame:
+    """`compare_table` without figures and checksums, for a table whose data are not at hand."""
+    return _as_frame(table, [{"system": row.system} | _words(row, command) for row in table.rows])
+
+
+def _words(row: Row, command: str) -> dict[str, Any]:
+    return {"published": row.published, "remark": row.remark, "command": f"{command} {row.experiment}"}
+
+
+def _as_frame(table: Table, lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     remark = "remark" if any(row.remark for row in table.rows) else "published"
     measured = (_HEADINGS[name] for name in table.measures)
     return pd.DataFrame(lines, columns=["system", *_COSTS, *measured, remark, "command", "checksum"])

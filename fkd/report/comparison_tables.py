@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fkd.core.errors import UserError, one_line
 from fkd.core.files import atomic_write_bytes
 from fkd.core.say import Say
 from fkd.report.markdown import replace_part
@@ -20,13 +21,16 @@ _COLUMNS_AT_MOST = 7
 _LEAST_TELLING = ("networks", "epochs", "images seen by each", "images/s", "parameters")
 _REMARKS = ("published", "remark")
 
+_Former = dict[tuple[Hashable, ...], dict[Hashable, Any]]
+
 
 def write_tables(file: Path, tables: Mapping[str, pd.DataFrame], say: Say) -> None:
     """Write the tables of `file`, by title as `compare_table` gives them.
 
     A row that is not run keeps the figures that the CSV has of the same settings and data: its run may lie on
-    another machine. The Markdown, NAME.md beside NAME.yaml, shows the columns that matter most, the CSV all.
-    Raises UserError where the Markdown has no marks for them.
+    another machine. One without a checksum, whose data are not at hand, keeps its line as it is. The
+    Markdown, NAME.md beside NAME.yaml, shows the columns that matter most, the CSV all.
+    Raises UserError where the Markdown has no marks for them and where the CSV is not as it was written.
     """
     import pandas as pd  # slow to load
 
@@ -54,19 +58,27 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _read_lines(results: Path) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """The CSV's lines by table, system and checksum; none where it is not there yet."""
+def _read_lines(results: Path) -> _Former:
+    """The CSV's lines by table, system and checksum, and without the last; none where it is not there yet."""
     import pandas as pd  # slow to load
 
     if not results.is_file():
         return {}
-    lines = pd.read_csv(results, dtype={"epochs": str, "checksum": str})
-    return {(line["table"], line["system"], line["checksum"]): line for line in lines.to_dict("records")}
+    try:
+        frame = pd.read_csv(results, dtype={"epochs": str, "checksum": str})
+        keys = frame[["table", "system", "checksum"]].itertuples(index=False, name=None)
+        lines: _Former = dict(zip(keys, frame.to_dict("records"), strict=True))
+        return {(table, system, None): line for (table, system, _), line in lines.items()} | lines
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{results}: expected the CSV that compare writes, received another ({one_line(error)}); "
+            "restore it, or remove it with its figures"
+        ) from error
 
 
 def _with_former(
     table: pd.DataFrame,
-    former: Mapping[tuple[str, str, str], dict[str, Any]],
+    former: _Former,
     title: str,
     say: Say,
 ) -> pd.DataFrame:
@@ -75,10 +87,11 @@ def _with_former(
     lines, kept = [], []
     for line in table.to_dict("records"):
         known = {name: value for name, value in line.items() if pd.notna(value)}
-        before = former.get((title, line["system"], line["checksum"]), {})
-        if "networks" not in known and pd.notna(before.get("networks")):
+        before = former.get((title, line["system"], known.get("checksum")), {})
+        if "networks" not in known:
             known = before | known
-            kept.append(line["system"])
+            if pd.notna(before.get("networks")):
+                kept.append(line["system"])
         lines.append(known)
     if kept:
         say(f"{title}: former figures kept, as these runs are not finished here: {', '.join(kept)}")

@@ -1,13 +1,15 @@
 """A specialist's training and validation rows, as the run keeps them."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from fkd.core.errors import UserError, one_line
+from fkd.core.errors import UserError
 from fkd.core.files import is_there
 from fkd.core.keypoints import is_labelled
+from fkd.data.csv_cells import integer, nearest, read_columns
 from fkd.data.faces import FaceData, Faces
 from fkd.data.split import group_faces, split_rows
 from fkd.experiment.experiment import Experiment
@@ -152,23 +154,18 @@ def _read_dropped_labels(experiment: Experiment, rows: int) -> npt.NDArray[np.in
     """What the experiment's CSV names by `row` and `keypoint`, as (row, point of the schema)."""
     if experiment.dropped_labels is None:
         return np.empty((0, 2), np.int64)
-    import pandas as pd  # slow to load
-
-    path, points = experiment.dropped_labels, experiment.schema_points.names
+    points = experiment.schema_points.names
     try:
-        table = pd.read_csv(path)
-        names, places = table["keypoint"], pd.to_numeric(table["row"])
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"dropped_labels: {path}: expected a CSV with the columns row and keypoint, such as a run's "
-            f"far_labels.csv, received another or none ({one_line(error)}); mend the path or "
-            "the file"
-        ) from error
-    known = names.isin(points) & places.isin(range(rows))
-    if not known.all():
-        line = int(np.argmin(known))
-        raise UserError(
-            f"dropped_labels: {path}: line {line + 2}: expected a row from 0 to {rows - 1} and a keypoint of "
-            f"the schema, received {places[line]} and {names[line]!r}; correct that line"
-        )
-    return np.column_stack([places, [points.index(name) for name in names]]).astype(np.int64)
+        path = Path(experiment.dropped_labels).expanduser()
+        cells = read_columns(path, ("row", "keypoint"), may_be_empty=True)
+        for row in cells["row"]:
+            if not 0 <= integer(row) < rows:
+                raise row.error(f"a training row from 0 to {rows - 1}")
+        for name in cells["keypoint"]:
+            if name.text not in points:
+                raise name.error(f"a keypoint of the schema such as {nearest(name.text, points)}")
+    except (UserError, RuntimeError) as error:  # the latter for `~` of an unknown user
+        raise UserError(f"dropped_labels: {error}") from error
+    pairs = zip(cells["row"], cells["keypoint"], strict=True)
+    indices = [(integer(row), points.index(name.text)) for row, name in pairs]
+    return np.array(indices, np.int64).reshape(-1, 2)

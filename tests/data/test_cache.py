@@ -89,6 +89,24 @@ def test_a_touched_source_is_trusted_by_its_checksum_only(
     assert_same(first, load(folder)[0])
 
 
+def test_a_source_changed_behind_its_size_and_time_is_read_again(folder: Path) -> None:
+    load(folder)
+    before = (folder / "training.zip").stat()
+    change_keypoint(folder)
+    os.utime(folder / "training.zip", ns=(before.st_atime_ns, before.st_mtime_ns))
+    data, said = load(folder)
+    assert said == [f"Reading {folder} ..."]
+    assert data.training.keypoints[0, 0, 0] == 1
+
+
+def test_what_is_no_file_is_no_cache(folder: Path) -> None:
+    cache_of(folder).parent.mkdir()
+    os.mkfifo(cache_of(folder))  # opening it would wait for ever
+    first, _ = load(folder)
+    assert cache_of(folder).is_file()
+    assert_same(first, load(folder)[0])
+
+
 def change_keypoint(folder: Path) -> None:
     table = competition_tables()["training"]
     table[1][0] = "1.0"  # as long as the "0.0" before

@@ -23,7 +23,14 @@ from repository import SHARED_DATA
 from fkd.core.errors import UserError
 from fkd.core.keypoints import KAGGLE15, listed_schema
 from fkd.data.faces import FaceData
-from fkd.data.kaggle_csv import find_files, missing_files, read_files, read_test, read_training
+from fkd.data.kaggle_csv import (
+    find_files,
+    missing_files,
+    read_files,
+    read_lookup,
+    read_test,
+    read_training,
+)
 
 WILD15 = SHARED_DATA / "wild15"
 
@@ -111,6 +118,8 @@ def test_columns_may_stand_in_another_order(tmp_path: Path) -> None:
         pytest.param(lambda text: text.replace(b" ", b"  "), id="double spaces"),
         pytest.param(lambda text: text.replace(b"\n", b" \n"), id="space after the pixels"),
         pytest.param(lambda text: re.sub(rb" (\d) ", rb" 00\1 ", text), id="leading zeros"),
+        pytest.param(lambda text: text.replace(b" ", b" " + b"0" * 5000, 1), id="thousands of leading zeros"),
+        pytest.param(lambda text: text.replace(b"\n", b"\r\r\n"), id="doubled returns"),
     ],
 )
 def test_other_ways_of_writing_the_same(tmp_path: Path, dress: Callable[[bytes], bytes]) -> None:
@@ -175,6 +184,7 @@ BAD_CELLS = {
     "coordinate is text": ("training", 3, "nose_tip_y", "left", "'left'"),
     "coordinate is infinite": ("training", 3, "nose_tip_x", "-inf", "'-inf'"),
     "coordinate is huge": ("training", 3, "nose_tip_x", "1e39", "'1e39'"),
+    "coordinate is far outside": ("training", 3, "nose_tip_x", "1e9", "'1e9'"),
     "coordinate with underscore": ("training", 3, "nose_tip_x", "1_0", "'1_0'"),
     "test id is no whole number": ("test", 3, "ImageId", "2.5", "'2.5'"),
     "test id is repeated": ("test", 3, "ImageId", "1", "1 again (first on line 2)"),
@@ -189,6 +199,7 @@ BAD_CELLS = {
     "solution row id is unknown": ("solution", 3, "RowId", "99", "'99'"),
     "solution row id is repeated": ("solution", 3, "RowId", "1", "1 again (first on line 2)"),
     "solution is empty": ("solution", 3, "Location", "", "''"),
+    "solution is far outside": ("solution", 3, "Location", "500", "'500'"),
     "solution is infinite": ("solution", 3, "Location", "inf", "'inf'"),
 }
 
@@ -253,6 +264,27 @@ def test_a_bad_table_is_named(
     assert received in message
 
 
+ENDLESS_LINES = {
+    "a row": (
+        b"ImageId,Image\n1," + b"0 " * 600_000,
+        "line 2, .* expected a line of less than 1,048,576 bytes",
+    ),
+    "empty lines": (b"ImageId,Image\n" + b"\n" * 2000, "line 2001, .* received more than 1,000 empty lines"),
+    "the header": (b"ImageId,Image" + b"," * 2_000_000, "line 1, .* expected it as the last column"),
+    "returns alone": (
+        b"ImageId,Image\r1,0\r",
+        "received carriage returns alone; save it with other line ends",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), ENDLESS_LINES.values(), ids=ENDLESS_LINES)
+def test_what_never_ends_is_not_read_through(tmp_path: Path, text: bytes, words: str) -> None:
+    (tmp_path / "test.csv").write_bytes(text)
+    with pytest.raises(UserError, match=words):
+        read_test(tmp_path / "test.csv")
+
+
 @pytest.mark.parametrize("stem", ["training", "IdLookupTable", "groups"])
 def test_an_empty_csv_is_named(tmp_path: Path, stem: str) -> None:
     write_competition(tmp_path)
@@ -275,6 +307,15 @@ def test_files_are_found_zipped_or_not(tmp_path: Path) -> None:
     assert find_files(tmp_path)["training"].name == "training.zip"
     (tmp_path / "training.csv").touch()
     assert find_files(tmp_path)["training"].name == "training.csv"
+
+
+@pytest.mark.skipif(not WILD15.is_dir(), reason="needs ../shared/data/kaggle")
+def test_all_copies_of_the_lookup_table_say_the_same() -> None:
+    copies = (SHARED_DATA / "kaggle").glob("IdLookupTable*.csv")
+    first, second, third = (read_lookup(path, np.arange(1, 1784)) for path in copies)
+    assert len(first) == 27_124
+    pd.testing.assert_frame_equal(first, second)
+    pd.testing.assert_frame_equal(first, third)
 
 
 @pytest.mark.skipif(not WILD15.is_dir(), reason="needs ../shared/data/wild15")

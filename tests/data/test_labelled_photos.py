@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -164,7 +165,10 @@ def test_a_damaged_shape_is_named(tmp_path: Path, text: str, words: str) -> None
 
 def test_a_shape_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "01_01.asf").mkdir()
-    with pytest.raises(UserError, match=r"01_01\.asf: expected a readable file, received: .*Is a directory"):
+    with pytest.raises(UserError, match=r"01_01\.asf: expected a file, received none or something else"):
+        read_imm(tmp_path)
+    os.mkfifo(tmp_path / "00_01.asf")  # reading it would wait for ever
+    with pytest.raises(UserError, match=r"00_01\.asf: expected a file"):
         read_imm(tmp_path)
 
 
@@ -175,6 +179,28 @@ def test_a_damaged_picture_is_named(tmp_path: Path, size: int) -> None:
     photo.write_bytes(photo.read_bytes()[:size])
     with pytest.raises(UserError, match=r"01_01\.jpg: expected a whole picture, received a damaged"):
         read_imm(tmp_path)
+
+
+def test_a_picture_too_large_for_memory_is_not_decoded(tmp_path: Path) -> None:
+    folder = write_imm(tmp_path, ["01_01"])
+    cv2.imwrite(str(folder / "01_01.bmp"), np.zeros((1, 1), np.uint8))
+    content = bytearray((folder / "01_01.bmp").read_bytes())
+    content[18:26] = np.array([20_000, 20_000], "<i4").tobytes()  # width and height
+    (folder / "01_01.png").write_bytes(content)
+    with pytest.raises(
+        UserError, match=r"01_01\.png: expected a photo that fits in memory, .*400000000 pixels"
+    ):
+        read_imm(folder)
+
+
+def test_a_point_far_outside_its_face_is_a_mistake(tmp_path: Path) -> None:
+    folder = write_imm(tmp_path, ["01_01"])
+    write_photo(folder / "01_01.png", 1000, 10)
+    # Point 0 at 400 px of the width, the square of 10 px begins at 495: (400.5 - 495) * 9.6 - 0.5 = -907.7
+    with pytest.raises(
+        UserError, match=r"01_01\.asf: expected points from -96 to 192 .* point 0 at -908, 52;"
+    ):
+        read_imm(folder)
 
 
 # dlib's XML
@@ -284,6 +310,14 @@ def test_damaged_labels_are_named(tmp_path: Path, text: str, words: str) -> None
     with pytest.raises(UserError, match=words) as complaint:
         read_dlib(write_dlib(tmp_path, text))
     assert "\n" not in str(complaint.value)
+
+
+def test_a_point_far_outside_its_box_is_a_mistake(tmp_path: Path) -> None:
+    far = dlib_xml(image_xml("images/a.png", box_xml((0, 0, 2, 2))))
+    with pytest.raises(
+        UserError, match=r"image 'images/a\.png', box 1: expected points from -96 to 192 pixels"
+    ):
+        read_dlib(write_dlib(tmp_path, far))
 
 
 # Real faces

@@ -169,6 +169,23 @@ def test_folder_names(empty_place: Path) -> None:
         folder_name(empty_place / "..._")
 
 
+@pytest.mark.parametrize("source", ["nowhere", "a" * 5000, "~nobody-of-this-name/data", "a\0b"])
+def test_no_folder_is_one_clear_line(source: str) -> None:
+    with pytest.raises(UserError, match=r"^Expected auto, kaggle, [^\n]{,400}, which is no folder; [^\n]*$"):
+        load(source)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(empty_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> None:
+        raise PermissionError(
+            13, "Permission denied", str(folder)
+        )  # as root, who runs tests, never is refused
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(UserError, match=r"place: expected a readable folder, received: .* Permission denied"):
+        load(str(empty_place))
+
+
 def test_the_name_is_known_before_loading(empty_place: Path, generated: list[Path]) -> None:
     folder = write_competition(empty_place / "wild 15")
     sources = ["auto", "synthetic", "kaggle", str(folder)]

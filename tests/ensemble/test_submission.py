@@ -1,6 +1,7 @@
 """Submissions: the lookup's order, what is refused, what is kept, and scores computed by hand."""
 
 import os
+import zipfile
 from math import sqrt
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from fkd.core.errors import UserError
 from fkd.core.keypoints import Schema
+from fkd.ensemble import submission as submission_module
 from fkd.ensemble.submission import (
     read_features,
     read_solution,
@@ -167,13 +169,16 @@ def test_solution_keeps_its_other_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "expected a CSV with a header line"),
+        ("", "received an empty file"),
+        ("RowId;Location\n1;2\n", "values separated by semicolons"),
         ("RowId,Location\n", "expected rows below the header"),
         ("RowId,Place\n1,2\n", "columns RowId and Location, received RowId,Place"),
         ("RowId,Location,Usage\n1,2,Public\n", "columns RowId,Location, received RowId,Location,Usage"),
         ("RowId,Location\n1,2\n2,left\n", "line 3, Location: expected a number, received 'left'"),
         ("RowId,Location\n1,2\n2,\n", "line 3, Location: expected a number, received ''"),
         ("RowId,Location\n1,inf\n", "line 2, Location: expected a number, received 'inf'"),
+        ("RowId,Location\n1,1e308\n", "line 2, Location: expected a number, received '1e308'"),
+        ("RowId,Location\n1e300,2\n", "line 2, RowId: expected a whole number, received '1e300'"),
         ("RowId,Location\n1.5,2\n", "line 2, RowId: expected a whole number, received '1.5'"),
         ("RowId,Location\n1,2,3\n", "expected a CSV with a header line"),
         ("RowId,Location\n1,2\n2,3,4\n", "Expected 2 fields in line 3, saw 3"),
@@ -186,6 +191,26 @@ def test_unreadable_csv_gets_one_line(tmp_path: Path, text: str, words: str) -> 
         read_submission(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_submission_may_be_zipped(tmp_path: Path) -> None:
+    path = tmp_path / "submission.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("submission.csv", "RowId,Location\n1,2\n")
+    assert read_submission(path).values.tolist() == [[1, 2]]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(UserError, match="expected a whole zip file"):
+        read_submission(path)
+
+
+def test_a_file_of_far_too_many_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submission_module, "MOST_TABLE_ROWS", 2)
+    path = tmp_path / "submission.csv"
+    path.write_text("RowId,Location\n1,2\n2,3\n")
+    assert len(read_submission(path)) == 2
+    path.write_text("RowId,Location\n1,2\n2,3\n3,4\n")
+    with pytest.raises(UserError, match="expected at most 2 rows, received more"):
+        read_submission(path)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

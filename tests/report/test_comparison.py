@@ -256,7 +256,13 @@ def test_from_nothing_to_a_table(tiny_experiment: Path, faces_folder: Path):
     assert "Faces: former figures kept, as these runs are not finished here: all averaged, " in printed
     assert Path("comparison.md").read_text() == text
     pd.testing.assert_frame_equal(pd.read_csv("comparison.csv"), results)
-    file.write_text(file.read_text().replace("=16", "=32"))
+    kept = Path("comparison.csv").read_bytes()
+    of_these_data = file.read_text()
+    file.write_text(of_these_data.replace(str(faces_folder), "nowhere"))
+    assert "Faces: its data cannot be read: Expected auto, " in fkd("compare", "--file", file)
+    assert Path("comparison.md").read_text() == text
+    assert Path("comparison.csv").read_bytes() == kept
+    file.write_text(of_these_data.replace("=16", "=32"))
     assert "| another | not run |" in fkd("compare", "--file", file), "of another budget"
 
 

@@ -38,6 +38,25 @@ def test_a_row_that_is_not_run_keeps_the_figures_of_the_same_settings(file: Path
     assert lines["checksum"].tolist() == ["1", "3"]
 
 
+def test_rows_without_a_checksum_keep_their_lines(file: Path):
+    write_tables(file, {"t": table(("a", 6, "", "1"), ("b", None, "", "2"))}, print)
+    before = (file.parent / "c.csv").read_bytes()
+    said: list[str] = []
+    lines = table(("a", None, "", "?"), ("b", None, "", "?"), ("c", None, "", "?")).assign(checksum=None)
+    write_tables(file, {"t": lines[:2]}, said.append)
+    assert said[0] == "t: former figures kept, as these runs are not finished here: a"
+    assert (file.parent / "c.csv").read_bytes() == before
+    write_tables(file, {"t": lines}, said.append)
+    assert "| c | not run | not run | not run |\n" in said[3]
+
+
+@pytest.mark.parametrize("text", ["", "system\na\n", 'table,system\n1,2,3,4\n"', "\0"])
+def test_a_damaged_csv_is_one_clear_line(file: Path, text: str):
+    (file.parent / "c.csv").write_text(text)
+    with pytest.raises(UserError, match=r"c\.csv: expected the CSV that compare writes, [^\n]*$"):
+        write_tables(file, {"t": table(("a", 6, "", "1"))}, print)
+
+
 def test_a_new_run_takes_the_place_of_former_figures(file: Path):
     said: list[str] = []
     for networks in (6, 9):

@@ -81,10 +81,18 @@ def test_dropped_labels_train_nobody_and_validate_all_the_same(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, "expected a CSV with the columns row and keypoint"),
-        ("line,keypoint\n1,nose_tip\n", "expected a CSV with the columns row and keypoint"),
-        ("row,keypoint\n1,nose_tip\n1,ear\n", "line 3: expected a row from 0 to 19 and a keypoint"),
-        ("row,keypoint\n20,nose_tip\n", "line 2: expected a row from 0 to 19 and a keypoint"),
+        (None, ": expected a readable CSV file, received none"),
+        ("line,keypoint\n1,nose_tip\n", ", line 1, column row: expected it in the header"),
+        (
+            "row,keypoint\n\n1,nose_tip\n1,ear\n",
+            ", line 4, column keypoint: expected a keypoint of the schema",
+        ),
+        ("row,keypoint\n20,nose_tip\n", ", line 2, column row: expected a training row from 0 to 19"),
+        ("row,keypoint\n1e300,nose_tip\n", ", line 2, column row: expected a whole number"),
+        (
+            "row;keypoint\n1;nose_tip\n",
+            ": expected comma-separated UTF-8, received values separated by semic",
+        ),
     ],
 )
 def test_wrong_dropped_labels_are_one_clear_line(
@@ -94,8 +102,15 @@ def test_wrong_dropped_labels_are_one_clear_line(
     if text is not None:
         path.write_text(text)
     experiment = load_experiment(str(tiny_experiment), [f"dropped_labels={path}"])
-    with pytest.raises(UserError, match=rf"^dropped_labels: [^\n]*labels.csv: {words}[^\n]*$"):
+    with pytest.raises(UserError, match=rf"^dropped_labels: [^\n]*labels.csv{words}[^\n]*$"):
         make_splits(Run(tmp_path), experiment, data)
+
+
+def test_no_label_need_be_dropped(tmp_path: Path, tiny_experiment: Path, data: FaceData):
+    none = tmp_path / "far_labels.csv"
+    none.write_text("row,keypoint\n")  # of a run without label outliers
+    experiment = load_experiment(str(tiny_experiment), [f"dropped_labels={none}"])
+    assert make_splits(Run(tmp_path), experiment, data)["four"].dropped_labels.shape == (0, 2)
 
 
 def test_too_few_faces_name_the_specialist(tmp_path: Path, experiment: Experiment, data: FaceData):
