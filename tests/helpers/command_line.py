@@ -1,17 +1,19 @@
 """Running fkd as a person would, and reading what a run left behind."""
 
 import multiprocessing
-import multiprocessing.context
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import h5py
 import numpy as np
@@ -38,13 +40,11 @@ class Running:
     def __init__(self, *arguments: object, folder: Path | None = None, output: IO[str] | None = None):
         self._complaint = output or tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `communicate`)
         receiver, sender = multiprocessing.Pipe(duplex=False)
-        self.stdout = os.fdopen(os.dup(receiver.fileno()))
-        streams = [_handed_over(output) if output else sender, _handed_over(self._complaint)]
-        call = (command(*arguments)[2:], folder or Path.cwd(), dict(os.environ), streams)
-        self._process = _prepared().Process(target=_be_fkd, args=call)
-        self._process.start()
-        for connection in (receiver, sender, *streams):
-            connection.close()
+        with receiver, sender:
+            self.stdout = os.fdopen(os.dup(receiver.fileno()))
+            self._process = start_prepared(
+                arguments, folder or Path.cwd(), os.environ, output or sender, self._complaint
+            )
 
     @property
     def pid(self) -> int:
@@ -90,8 +90,30 @@ def fkd(*arguments: object, status: int = 0, folder: Path | None = None) -> str:
     return printed if status == 0 else complaint
 
 
+class _Stream(Protocol):
+    def fileno(self) -> int: ...
+
+
+def start_prepared(
+    arguments: Sequence[object],
+    folder: Path,
+    environment: Mapping[str, str],
+    output: _Stream,
+    complaint: _Stream,
+    first: Callable[[], None] | None = None,
+) -> BaseProcess:
+    """Begin a call of fkd in a process that has everything imported; `first` is called in it before."""
+    streams = [Connection(os.dup(stream.fileno()), readable=False) for stream in (output, complaint)]
+    life = (["fkd", *map(str, arguments)], folder, dict(environment), streams, first)
+    process = _prepared().Process(target=_be_fkd, args=life)
+    process.start()
+    for stream in streams:
+        stream.close()
+    return process
+
+
 @cache
-def _prepared() -> multiprocessing.context.ForkServerContext:
+def _prepared() -> ForkServerContext:
     """Its processes begin with everything imported: starting TensorFlow takes longer than most commands."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["prepared", __name__])
@@ -102,13 +124,12 @@ def _prepared() -> multiprocessing.context.ForkServerContext:
     return context
 
 
-def _handed_over(stream: IO[str]) -> Connection:
-    """A stream in the form that another process can be given."""
-    return Connection(os.dup(stream.fileno()), readable=False)
-
-
 def _be_fkd(
-    arguments: list[str], folder: Path, environment: dict[str, str], streams: list[Connection]
+    arguments: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    streams: list[Connection],
+    first: Callable[[], None] | None,
 ) -> None:
     """The whole life of a prepared process."""
     assert "fkd.cli" in sys.modules, "the process was not prepared"
@@ -122,6 +143,8 @@ def _be_fkd(
         stream.close()
     sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115 (to the end)
     sys.argv = arguments
+    if first:
+        first()
     main()
 
 
@@ -130,21 +153,25 @@ def read_results(run: Path) -> dict[str, np.ndarray]:
     results: dict[str, np.ndarray] = {}
     for path in sorted(run.glob("*/*/*")):
         name = str(path.relative_to(run))
-        if path.name == "state.npz":
-            with np.load(path, allow_pickle=False) as file:
-                wanted = [key for key in file.files if key not in ("counters", "checksum")]
-                results |= {f"{name}/{key}": file[key] for key in wanted}
-        elif path.name == "validation.npy":
-            results[name] = np.load(path, allow_pickle=False)
-        elif path.name == "best.weights.h5":
-            with h5py.File(path) as file:
-                keys: list[str] = []
-                file.visit(keys.append)
-                datasets = [key for key in keys if isinstance(file[key], h5py.Dataset)]
-                results |= {f"{name}/{key}": file[key][()] for key in datasets}
-        elif path.name == "history.csv":
-            results[name] = pd.read_csv(path).drop(columns=["seconds", "training_seconds"]).to_numpy()
+        results |= {f"{name}{key}": array for key, array in read_arrays(path).items()}
     return results
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of one of these files, by `/name` where it has several; none of another file."""
+    if path.name == "state.npz":
+        with np.load(path, allow_pickle=False) as file:
+            return {f"/{key}": file[key] for key in file.files if key not in ("counters", "checksum")}
+    if path.name == "validation.npy":
+        return {"": np.load(path, allow_pickle=False)}
+    if path.name == "best.weights.h5":
+        with h5py.File(path) as file:
+            keys: list[str] = []
+            file.visit(keys.append)
+            return {f"/{key}": file[key][()] for key in keys if isinstance(file[key], h5py.Dataset)}
+    if path.name == "history.csv":
+        return {"": pd.read_csv(path).drop(columns=["seconds", "training_seconds"]).to_numpy()}
+    return {}
 
 
 def assert_same_results(run: Path, expected: dict[str, np.ndarray]) -> None:
