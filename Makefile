@@ -13,6 +13,7 @@ JOBS ?=
 ENGINE ?=
 ADDRESS ?=
 KILLS ?= 200
+N ?= 300
 TOPICS ?=
 SEED ?=
 
@@ -31,7 +32,7 @@ SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train-ensemble submit data explore report status select compare demo onnx ray resnet test lint types chaos gradients bench bench-report lock docs clean
+.PHONY: help train-ensemble submit data explore report status select compare demo onnx ray resnet test lint types chaos fuzz gradients bench bench-report lock docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,7 +40,7 @@ help: ## List the targets
 	@echo 'Variables: EXPERIMENT=stem of experiments/*.yaml or a path  DATA=auto|kaggle|synthetic|folder'
 	@echo '           SET="key=value ..."  STORE=folder|s3://...|gs://...|file://...  SPOT_NOTICE=ec2'
 	@echo '           FRESH=1 (train anew)  TENSORBOARD=1 (write logs)  AT_ONCE=n (members in one step)'
-	@echo '           JOBS=n (members side by side)  ENGINE=ray ADDRESS=host:port  KILLS=n SEED=n (chaos)'
+	@echo '           JOBS=n (members side by side)  ENGINE=ray ADDRESS=host:port  KILLS=n SEED=n (chaos)  N=n SEED=n (fuzz)'
 
 train-ensemble: .venv/run ## Train every member of every specialist; go on where it stopped
 	$(FKD) train $(RUN) $(SETTINGS) $(OPTIONS)
@@ -90,6 +91,9 @@ types: .venv/test ## Check the types of the package
 
 chaos: .venv/test ## Kill a small training KILLS times and compare it with an undisturbed one
 	.venv/bin/python tests/helpers/chaos.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+fuzz: .venv/test ## Damage inputs, run files and arguments N times and hold fkd to its promises
+	.venv/bin/python tests/helpers/fuzz.py --cases $(N) $(if $(SEED),--seed $(SEED))
 
 gradients: .venv/test ## Compare the gradients of small networks with oneDNN and without it (4 minutes)
 	.venv/bin/python tests/helpers/gradient_sweep.py

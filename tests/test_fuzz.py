@@ -1,0 +1,85 @@
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import fuzz
+import pytest
+from fuzzing.calls import CALLS, FINISHED, WORK, copy
+from fuzzing.promises import Case, judge, results_of, snapshot
+from fuzzing.watched import Outcome
+
+CASES, SEED = 60, 19
+SELECT = next(call for call in CALLS if call.words[:2] == ("select", "tiny.yaml"))
+CASE = Case(SELECT, SELECT.words, "removed", (f"{FINISHED}/selection.json",))
+OUTLIERS = f"{FINISHED}/far_labels.csv"
+TRACE = 'Traceback (most recent call last):\n  File "/x/fkd/cli.py", line 7, in f\nKeyError: 1\n'
+REFUSED = Outcome(1, "", "fkd: tiny-faces: expected a choice; select again\n")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fuzz")
+
+
+@pytest.fixture(scope="module")
+def reports(folder: Path) -> list[fuzz.Report]:
+    return fuzz.fuzz(folder, SEED, range(CASES), at_once=2, tell=lambda report: None)
+
+
+def test_sixty_damages_break_no_promise(reports: list[fuzz.Report]):
+    broken = [fuzz.describe(report, SEED) for report in reports if report.verdict.findings]
+    assert not broken, "\n".join([*broken, fuzz.summary(reports)])
+    # Else nothing was damaged, or nothing was noticed.
+    assert {"refused", "unchanged"} <= {report.verdict.ending for report in reports}
+
+
+@pytest.mark.usefixtures("reports")
+def test_a_case_is_a_function_of_seed_and_number(folder: Path, tmp_path: Path):
+    for number in range(20):
+        once, again = (tmp_path / f"{number}{name}" for name in ("once", "again"))
+        cases = [
+            fuzz.draw(random.Random(f"3/{number}"), copy(folder / "prepared", base)) for base in (once, again)
+        ]
+        assert cases[0] == cases[1]
+        names = [
+            {f"{name} {what}" for name, what in snapshot(base).items() if "cache/" not in name}
+            for base in (once, again)
+        ]
+        assert names[0] == names[1]
+
+
+def _nothing(work: Path) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("do", "outcome", "finding"),
+    [
+        (_nothing, REFUSED, None),
+        (_nothing, Outcome(1, "", TRACE), "traceback: KeyError: 1 at fkd/cli.py:7"),
+        (_nothing, Outcome(-11, "", ""), "exit status -11"),
+        (_nothing, Outcome(1, "", "killed\n"), "not one line: killed"),
+        (_nothing, Outcome(None, "", "", "memory: 3 GiB"), "memory: 3 GiB"),
+        (lambda work: (work / "../evil").touch(), REFUSED, "outside: written: outer/inner/evil"),
+        (lambda work: (work / "tiny.yaml").unlink(), REFUSED, "outside: removed"),
+        (lambda work: (work / "tiny.yaml").write_text("a: 1"), REFUSED, "outside: changed"),
+        (lambda work: (work / OUTLIERS).unlink(), REFUSED, f"lost: {WORK}/{OUTLIERS}"),
+        (lambda work: (work / OUTLIERS).write_text("a,b\n1"), REFUSED, "not whole"),
+        (_nothing, Outcome(0, "fine\n", ""), f"silent: other results: {FINISHED}/selection.json"),
+        (_nothing, Outcome(0, "selection.json: expected another\n", ""), None),
+    ],
+)
+def test_a_promise_that_is_broken_is_found(
+    tmp_path: Path, do: Callable[[Path], object], outcome: Outcome, finding: str | None
+):
+    work = tmp_path / WORK
+    (work / FINISHED).mkdir(parents=True)
+    (work / "tiny.yaml").write_text("seed: 3\n")
+    for name in ("selection.json", "far_labels.csv"):
+        (work / FINISHED / name).write_text("1\n")
+    undamaged = Outcome(0, "fine\n", ""), results_of(SELECT, tmp_path, outcome)
+    (work / FINISHED / "selection.json").unlink()
+    before = snapshot(tmp_path)
+    do(work)
+    findings = judge(CASE, tmp_path, outcome, before, undamaged).findings
+    assert len(findings) == bool(finding)
+    assert all(finding in found for found in findings)
