@@ -131,7 +131,7 @@ CALLS = (
     Call(
         ("score", f"{FINISHED}/submission.csv", "faces/solution.csv"),
         8,
-        (f"{FINISHED}/submission.csv", *_DATA),
+        (f"{FINISHED}/submission.csv", "faces/solution.csv", "faces/IdLookupTable.csv"),
     ),
     Call(
         ("explore", "--data", "faces"), 3, (*_DATA, *_CACHE), r"explore-faces\.html", ("explore-faces.html",)
