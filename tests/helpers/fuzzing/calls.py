@@ -83,6 +83,7 @@ def ascii_word(word: str) -> str:
     return text if len(text) < 120 else f"{text[:100]}...({len(word)} characters)"
 
 
+_ANOTHER_RUN = r"models_store/(?!tiny-faces|half-faces)[^/]+-faces(/.*)?"
 _CHOSEN = r"(selection\.json|experiment\.yaml|far_labels\.csv)"
 _SUBMITTED = (
     r"(selection\.json|experiment\.yaml|far_labels\.csv|submission.*\.csv|predictions\.png|report\.html)"
@@ -112,13 +113,25 @@ CALLS = (
         ("report", *TINY), 1, (*_TINY_RUN, *_DATA), rf"{FINISHED}/report\.html", (f"{FINISHED}/report.html",)
     ),
     Call(("report", *HALVED), 1, _HALF_RUN, rf"{HALF}/report\.html", (f"{HALF}/report.html",)),
-    Call(("train", *TINY), 6, (*_TINY_RUN, *_DATA, "tiny.yaml"), f"{FINISHED}(/.*)?", trains=True),
-    Call(("train", *HALVED), 6, (*_HALF_RUN, "half.yaml", "tiny.yaml"), f"{HALF}(/.*)?", trains=True),
+    Call(
+        ("train", *TINY),
+        6,
+        (*_TINY_RUN, *_DATA, "tiny.yaml"),
+        rf"{FINISHED}(/.*)?|{_ANOTHER_RUN}",
+        trains=True,
+    ),
+    Call(
+        ("train", *HALVED),
+        6,
+        (*_HALF_RUN, "half.yaml", "tiny.yaml"),
+        rf"{HALF}(/.*)?|{_ANOTHER_RUN}",
+        trains=True,
+    ),
     Call(
         ("train", "new.yaml", "--data", "faces"),
         6,
         ("new.yaml", "tiny.yaml", *_DATA),
-        r"models_store/(?!tiny-faces|half-faces)[^/]+-faces(/.*)?",
+        _ANOTHER_RUN,
         trains=True,
     ),
     Call(

@@ -42,7 +42,7 @@ class Case:
 
     words: of the call, perhaps changed. victims: what is damaged, below the working folder. absurd: to be
     refused or named. targets: where words or a link say that it may write, below the working folder.
-    vanished: a folder is no longer there, so that nothing tells that it was.
+    vanished: another folder or none is in the place of one, so that nothing tells that it was there.
     """
 
     call: Call
@@ -281,7 +281,7 @@ def _compared(
         return "accepted", []
     former = set(plain(undamaged[0].lines, base))
     new = [line for line in plain(outcome.lines, base) if line not in former]
-    named = any(name in line for line in new for name in _names(case))
+    named = any(name in line for line in new for name in _names(case)) or _named_on_page(case, base)
     if case.absurd and not named:
         return "silent", [f"silent: {case.damage} accepted"]
     if not case.derived:
@@ -293,12 +293,12 @@ def _compared(
         different = [name for name in different if not (name.endswith("state.npz") and name.startswith(ends))]
     if not different:
         return "unchanged", []
+    if case.vanished and case.call.verb in ("status", "report"):
+        return "accepted", []
     if not case.call.results and not case.call.trains and _only_numbers_differ(expected, received):
         return "silent", ["silent: other numbers are shown"]
     if named:
         return "warned", []
-    if case.vanished and (case.call.verb in ("status", "report")):
-        return "vanished", []
     return "silent", [f"silent: other results: {', '.join(different)}"]
 
 
@@ -313,3 +313,10 @@ def _names(case: Case) -> set[str]:
         if member := re.search(r"-faces/(\w+/\d\d)(/|$)", victim):
             names.add(member[1])
     return names
+
+
+def _named_on_page(case: Case, base: Path) -> bool:
+    """Whether a report says what is damaged."""
+    pages = [base / WORK / name for name in case.call.results if name.endswith(".html")]
+    damage = rf"({'|'.join(map(re.escape, _names(case)))})[^<]{{0,200}}(damaged|missing|expected)"
+    return any(page.is_file() and re.search(damage, page.read_text()) for page in pages)
