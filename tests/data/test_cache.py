@@ -251,8 +251,6 @@ def test_a_cache_of_other_points_is_built_anew(folder: Path) -> None:
 
 OTHER_POINTS = {
     "imm for kaggle15": (write_imm, KAGGLE15, "73 points of imm73, the experiment wants kaggle15"),
-    "imm for ibug68": (write_imm, IBUG68, "73 points of imm73, the experiment wants ibug68"),
-    "ibug for imm73": (write_dlib, IMM73, "68 points of ibug68, the experiment wants imm73"),
     "a list": (write_dlib, listed_schema(("nose_tip", "hat")), "ibug68, the experiment wants the point hat"),
 }
 
@@ -264,13 +262,6 @@ def test_other_points_than_the_folder_holds_are_refused(
     with pytest.raises(UserError, match=words) as complaint:
         load(write(tmp_path / "photos"), schema)
     assert str(complaint.value).startswith(f"{tmp_path / 'photos'}: holds the ")
-
-
-def test_the_competition_comes_before_other_formats(folder: Path) -> None:
-    write_dlib(write_imm(folder))
-    assert load(folder)[0].point_names == KAGGLE15.names
-    (folder / "test.zip").unlink()
-    assert load(folder)[0].point_names == IMM73.names
 
 
 def test_folders_of_one_name_have_two_caches(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from html.parser import HTMLParser
 import matplotlib
 import numpy as np
 import pytest
-import seaborn
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure as Drawing
 from PIL import Image
@@ -161,9 +160,3 @@ def test_a_few_dots_keep_their_hues_among_all_greys() -> None:
         assert shown[0, : len(theme.cycle)].tolist() == [list(rgb(hue)) for hue in theme.cycle]
         # 96 greys over 0 to 255 lie 2.7 apart; colours of the theme that are nearly grey stand between them.
         assert np.abs(shown[1:].astype(int) - greys[1:]).max() <= 2
-
-
-def test_hues_are_those_of_seaborn() -> None:
-    assert list(LIGHT.cycle) == seaborn.color_palette("colorblind").as_hex()
-    # A fifth of the way from #0173b2 to white.
-    assert DARK.cycle[0] == "#348fc1"
