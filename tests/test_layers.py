@@ -1,4 +1,7 @@
-"""Data flows one way: packages import only from those below, and each docstring is its package's map."""
+"""Data flows one way: packages import only from those below, and each docstring is its package's map.
+
+The tests mirror the package: a module's are in the file of its name.
+"""
 
 import ast
 import re
@@ -10,6 +13,7 @@ from repository import REPOSITORY
 
 PACKAGE = REPOSITORY / "fkd"
 FILES = sorted(PACKAGE.rglob("*.py"))
+TESTS = REPOSITORY / "tests"
 # From the ground up. What stands on one floor does not import from its neighbours.
 FLOORS = (
     ("core",),
@@ -23,6 +27,18 @@ FLOORS = (
     ("__main__",),
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+# Modules that do nothing by themselves, and why.
+UNTESTED = {"core/say.py": "a type's name", "training/progress.py": "a protocol"}
+# Test files of no single module, and what they test instead.
+FURTHER_TESTS = {
+    "test_chaos.py": "trainings that are killed at random moments",
+    "test_fkd.py": "the package's front door",
+    "test_layers.py": "the package's order",
+    "test_requirements.py": "the lock files",
+    "report/test_pages_in_a_browser.py": "pages as a browser shows them",
+    "runs/test_preemption.py": "machines that are taken away, through the command line",
+    "training/networks/test_gradient_sweep.py": "gradients of TensorFlow's CPU kernels",
+}
 PACKAGES = sorted(path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE)
 
 
@@ -92,3 +108,14 @@ def test_no_file_and_no_function_is_long(path: Path):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno - node.lineno < 60, node.name
+
+
+def test_the_tests_mirror_the_package():
+    modules = {path.relative_to(PACKAGE).as_posix() for path in FILES if not path.stem.startswith("__")}
+    assert modules >= UNTESTED.keys()
+    places = {Path(module) for module in modules - UNTESTED.keys()}
+    expected = {place.with_name(f"test_{place.name}").as_posix() for place in places}
+    files = {path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
+    of_scripts = {file for file in files if file.startswith("experiments/")}  # they mirror that folder
+    assert sorted(expected - files) == []
+    assert sorted(files - expected - of_scripts) == sorted(FURTHER_TESTS)

@@ -5,14 +5,9 @@ from fkd.experiment.prediction import Prediction, Selection
 
 
 def test_a_face_is_predicted_once_as_it_is_unless_more_is_asked_for():
-    plain = {
-        "detector": "none",
-        "peaks": "soft_argmax",
-        "mirrored": False,
-        "views": 1,
-        "label_offsets": False,
-    }
-    assert Prediction().model_dump() == plain
+    prediction = Prediction()
+    assert (prediction.detector, prediction.mirrored, prediction.views) == ("none", False, 1)
+    assert (prediction.peaks, prediction.label_offsets) == ("soft_argmax", False)
 
 
 def test_members_typed_by_their_numbers_are_kept_in_their_order_and_as_often():

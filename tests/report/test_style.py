@@ -15,13 +15,12 @@ def test_hues_are_those_of_seaborn() -> None:
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_figures_stand_on_the_themes_ground_in_its_colours(theme: Theme) -> None:
     with matplotlib.rc_context(theme.rc_params()):
-        assert (
-            matplotlib.rcParams["figure.facecolor"] == matplotlib.rcParams["axes.facecolor"] == theme.ground
-        )
-        assert matplotlib.rcParams["text.color"] == theme.text
-        assert matplotlib.rcParams["axes.prop_cycle"].by_key()["color"] == list(theme.cycle)
-        colours = matplotlib.colormaps[matplotlib.rcParams["image.cmap"]]
-        assert [to_hex(colours(place)) for place in (0.0, 1.0)] == [theme.ground, theme.cycle[0]]
+        settings = matplotlib.rcParams
+        assert settings["figure.facecolor"] == settings["axes.facecolor"] == theme.ground
+        assert settings["text.color"] == theme.text
+        assert settings["axes.prop_cycle"].by_key()["color"] == list(theme.cycle)
+        colours = matplotlib.colormaps[settings["image.cmap"]]
+    assert [to_hex(colours(place)) for place in (0.0, 1.0)] == [theme.ground, theme.cycle[0]]
 
 
 def _luminance(colour: str) -> float:

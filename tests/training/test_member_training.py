@@ -194,14 +194,6 @@ def test_states_are_saved_checkpoint_seconds_apart(
     assert (apart_s <= 20).all()
 
 
-def test_a_finished_member_lists_its_files_checksums(tmp_path: Path, tiny_experiment: Path):
-    folder = _train(tmp_path, _load(tiny_experiment))
-    assert damaged_files(folder) == []
-    folder.validation.write_bytes(b"half")
-    folder.history.unlink()
-    assert damaged_files(folder) == ["validation.npy", "history.csv"]
-
-
 def test_a_member_does_not_depend_on_the_others(tmp_path: Path, tiny_experiment: Path):
     experiment = _load(tiny_experiment)
     alone = _train(tmp_path / "a", experiment, index=1)

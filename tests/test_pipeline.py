@@ -1,0 +1,110 @@
+"""The verbs as functions; whole trainings are in test_cli."""
+
+from pathlib import Path
+
+import pytest
+from repository import REPOSITORY
+from rich.console import Console
+from small_run import small_faces, write_run
+
+import fkd.pipeline
+from fkd.core.errors import UserError
+from fkd.core.interrupt import StopRequest
+from fkd.ensemble.selection_file import read_chosen
+from fkd.experiment.experiment import differences
+from fkd.pipeline import Request, score_files, select, status, train
+
+FACES = small_faces()
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(record=True, width=200)
+
+
+@pytest.fixture
+def asked(
+    workplace: Path, tiny_experiment: Path, faces_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Request:
+    """For the run that is written by hand, and its faces."""
+    monkeypatch.setattr(fkd.pipeline, "load_data", lambda source, say, schema=None: FACES)
+    return Request(str(tiny_experiment), str(faces_folder))
+
+
+def test_a_store_is_a_folder_or_a_url_with_the_usual_folder():
+    here, there = Request(store="elsewhere/store"), Request(store="s3://bucket/prefix")
+    assert (here.store_url, here.store_folder) == (None, Path("elsewhere/store"))
+    assert (there.store_url, there.store_folder) == ("s3://bucket/prefix", Path("models_store"))
+
+
+def test_the_usual_experiment_is_quick_on_drawn_faces_and_the_ensemble_on_others(
+    faces_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(REPOSITORY)
+    for data, usual in (("synthetic", "quick"), ("kaggle", "ensemble"), (str(faces_folder), "ensemble")):
+        assert Request(data=data).experiment_name == usual
+    assert Request("champion", "synthetic").experiment_name == "champion"
+
+
+def test_a_run_is_named_by_experiment_and_data(tiny_experiment: Path, faces_folder: Path):
+    settings = ("seed=9", "name=other")
+    experiment, run = Request(str(tiny_experiment), str(faces_folder), settings, "store").resolve()
+    assert (experiment.seed, run.path) == (9, Path("store/other-faces"))
+
+
+def test_status_shows_the_run_that_is_asked_for_or_all(asked: Request, console: Console):
+    status(Request(), console)
+    assert "models_store: no runs yet; start one with" in console.export_text()
+    write_run(Path("models_store"), FACES, {"four": (1.0, None), "eleven": (1.0,)})
+    for request in (asked, Request()):
+        status(request, console)
+        printed = console.export_text()
+        assert "tiny-faces: 2 of 3 members done" in printed
+        assert "four/01" in printed
+
+
+def test_select_keeps_the_choice_and_how_it_was_asked_for(
+    asked: Request, tiny_experiment: Path, console: Console
+):
+    run = write_run(Path("models_store"), FACES)
+    before = run.read_experiment()
+    select(asked, console)  # tiny.yaml says `best`, the run `greedy`; the better member is wrong by 4 px
+    assert read_chosen(run) == {"four": [1], "eleven": [0]}
+    assert differences(before, run.read_experiment()) == ["selection.policy: greedy -> best"]
+    select(Request(str(tiny_experiment), asked.data, ("selection.policy=all",)), console)
+    assert read_chosen(run) == {"four": [0, 1], "eleven": [0]}
+    assert run.label_outliers.exists()
+    printed = console.export_text()
+    assert printed.index("four: 1 of 2 members") < printed.index("four: 2 of 2 members")
+    assert "far_labels.csv: 0 label outliers" in printed
+
+
+def test_a_fresh_start_behind_a_url_is_refused(tiny_experiment: Path, asked: Request, console: Console):
+    there = Request(str(tiny_experiment), asked.data, store="memory://somewhere")
+    run = write_run(Path("models_store"), FACES)
+    with pytest.raises(UserError, match="memory://somewhere keeps its runs; name another prefix"):
+        train(there, console, StopRequest(), fresh=True)
+    assert run.experiment.exists()
+
+
+def test_a_finished_run_is_not_trained_again(asked: Request, console: Console):
+    run = write_run(Path("models_store"), FACES)
+    former = {path: path.read_bytes() for path in run.path.glob("*/*/*")}
+    train(asked, console, StopRequest())
+    assert "tiny-faces: nothing to train, all 3 members are done" in console.export_text()
+    assert {path: path.read_bytes() for path in run.path.glob("*/*/*")} == former
+
+
+@pytest.mark.usefixtures("workplace")
+def test_the_lookup_table_beside_a_solution_names_its_features(console: Console):
+    Path("submission.csv").write_text("RowId,Location\n1,13\n2,26\n")
+    Path("solution.csv").write_text("RowId,Location\n1,10\n2,30\n")
+    score_files(Path("submission.csv"), Path("solution.csv"), console)
+    printed = console.export_text()
+    assert "3.5355" in printed  # the root of (9 + 16) / 2
+    assert "nose_tip" not in printed
+    Path("IdLookupTable.csv").write_text("RowId,ImageId,FeatureName\n1,1,nose_tip_x\n2,1,nose_tip_y\n")
+    score_files(Path("submission.csv"), Path("solution.csv"), console)
+    lines = [line.replace("│", " ").split()[1:] for line in console.export_text().splitlines()]
+    assert ["nose_tip_x", "1", "3.0000"] in lines
+    assert ["nose_tip_y", "1", "4.0000"] in lines
