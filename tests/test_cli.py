@@ -190,7 +190,7 @@ def test_a_users_mistake_is_one_line_and_status_1(tiny_experiment: Path, faces_f
 @pytest.mark.usefixtures("workplace")
 def test_a_backend_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("KERAS_BACKEND", "nonsense")
-    assert "received nonsense; unset it" in fkd("status", status=1)
+    assert "received nonsense; set KERAS_BACKEND to" in fkd("status", status=1)
 
 
 def test_a_network_is_taught_by_a_trained_run(store: Path, tiny_experiment: Path, faces_folder: Path):

@@ -17,9 +17,10 @@ def require_backend() -> None:
     backend = os.environ.get("KERAS_BACKEND")
     with suppress(OSError, ValueError, AttributeError):  # Keras passes over a damaged file, too
         backend = backend or json.loads(file.read_text()).get("backend")
+    backend = backend or _BACKENDS[0]
     installed = [name for name in _BACKENDS if find_spec(name)]
-    if (backend or _BACKENDS[0]) not in installed:
+    if backend not in installed:
         raise UserError(
             f"KERAS_BACKEND or {file}: expected a backend that is installed and can train "
-            f"({', '.join(installed)}), received {backend}; unset it"
+            f"({', '.join(installed)}), received {backend}; set KERAS_BACKEND to one of these"
         )

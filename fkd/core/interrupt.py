@@ -1,7 +1,7 @@
 """Being asked to stop: signals and the cloud's notice raise one flag that the training checks.
 
-A signal that nobody hears, because data are read or a network is compiled, ends the process after a while, as
-a kill would: what is saved is whole.
+A signal that nobody hears, because data are read or a network is compiled, ends the process after a few
+seconds, as a kill would: what is saved is whole. A member with unsaved batches is given longer.
 """
 
 import math
@@ -20,6 +20,7 @@ EXIT_INTERRUPTED = os.EX_TEMPFAIL
 EXIT_SIGINT = 128 + signal.SIGINT
 
 _HEARD_WITHIN_S = 3.0
+_SAVED_WITHIN_S = 60.0  # half of a spot machine's notice; a batch of a large network takes seconds
 _LOOK_EVERY_S = 0.2
 
 
@@ -43,11 +44,13 @@ class StopRequest:
     """A flag that is raised once, with the reason.
 
     heard: whether somebody has asked for the reason since there is one, and so is about to stop.
+    unsaved: names of members that would lose trained batches.
     """
 
     def __init__(self) -> None:
         self._reason: str | None = None
         self.heard = False
+        self.unsaved: set[str] = set()
 
     @property
     def reason(self) -> str | None:
@@ -75,7 +78,8 @@ def stop_on_signals(heard_within_s: float = _HEARD_WITHIN_S) -> Iterator[StopReq
 
     def watch() -> None:  # a handler must start no thread and take no lock: it may interrupt who does
         while not over.wait(_LOOK_EVERY_S):
-            if time.monotonic() - signalled_at_s > heard_within_s and not request.heard:
+            limit_s = _SAVED_WITHIN_S if request.unsaved else heard_within_s
+            if time.monotonic() - signalled_at_s > limit_s and not request.heard:
                 _end(request)
 
     former = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}

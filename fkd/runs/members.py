@@ -61,6 +61,7 @@ def train_members(
                     progress,
                     why_stop=lambda: stop.reason or ("taken over" if lost.is_set() else None),
                     on_saved=remote.push if remote else lambda folder: None,
+                    unsaved=stop.unsaved,
                     tensorboard=job.tensorboard,
                 )
                 try:

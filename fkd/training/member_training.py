@@ -71,7 +71,8 @@ class MemberTraining:
     """The training of one member, from its last saved state to its end.
 
     pool: compiled networks of the member's specialist. why_stop: asked after every batch; a reason ends the
-    training. on_saved: called after every save. tensorboard: whether epochs are logged there, too.
+    training. on_saved: called after every save. unsaved: holds the member's name while it has batches that
+    are not saved. tensorboard: whether epochs are logged there, too.
     """
 
     def __init__(
@@ -83,10 +84,12 @@ class MemberTraining:
         *,
         why_stop: Callable[[], str | None],
         on_saved: Callable[[MemberFolder], None],
+        unsaved: set[str],
         tensorboard: bool = False,
     ) -> None:
         self._task, self._folder, self._pool, self._progress = task, folder, pool, progress
-        self._why_stop, self._on_saved, self._tensorboard = why_stop, on_saved, tensorboard
+        self._why_stop, self._on_saved, self._unsaved = why_stop, on_saved, unsaved
+        self._tensorboard = tensorboard
         experiment = task.experiment
         self._training, self._codec = experiment.training, codec_of(experiment.network)
         self._loss = self._codec.loss(experiment.training)
@@ -117,6 +120,7 @@ class MemberTraining:
             self._save()
             self._finish()
         finally:
+            self._unsaved.discard(self._task.name)
             self._pool.give_back(self._model)
 
     def _train_epochs(self, stream: Iterator[Batch]) -> Steps:
@@ -134,6 +138,7 @@ class MemberTraining:
         state, started_s = self._state, time.monotonic()
         images, targets = next(stream)
         metrics = yield self._model, (images, targets)
+        self._unsaved.add(self._task.name)
         for name, value in metrics.items():
             state.epoch_sums[name] = state.epoch_sums.get(name, 0.0) + value * len(images)
         state.batch += 1
@@ -192,6 +197,7 @@ class MemberTraining:
         save_state(self._folder, self._model, self._state)
         write_history(self._folder, self._state)
         self._saved_at_s = time.monotonic()
+        self._unsaved.discard(self._task.name)
         self._on_saved(self._folder)
 
     def _finish(self) -> None:

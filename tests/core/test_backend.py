@@ -21,7 +21,7 @@ def test_another_backend_is_named(monkeypatch: pytest.MonkeyPatch, backend: str)
     monkeypatch.setenv("KERAS_BACKEND", backend)
     with pytest.raises(
         UserError,
-        match=rf"KERAS_BACKEND .*expected a backend .*\(tensorflow.*\), received {backend}; unset it",
+        match=rf"KERAS_BACKEND .*expected a backend .*\(tensorflow.*\), received {backend}; set",
     ):
         require_backend()
 

@@ -81,6 +81,19 @@ def test_who_hears_may_take_the_time_to_save():
     assert (done.stdout, done.stderr, done.returncode) == ("SIGTERM\n", "", 0)
 
 
+def test_a_member_with_unsaved_batches_is_given_longer():
+    done = _interrupted(
+        "with stop_on_signals(heard_within_s=0.1) as stop:\n"
+        "    stop.unsaved.add('four/00')\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(1)\n"
+        "    print('saved', flush=True)\n"
+        "    stop.unsaved.discard('four/00')\n"
+        "    time.sleep(60)"
+    )
+    assert (done.stdout, done.returncode) == ("saved\n", EXIT_INTERRUPTED)
+
+
 def test_sigint_ends_with_one_line_though_its_exception_is_caught():
     done = _interrupted(
         "end_on_sigint()\n"

@@ -99,7 +99,7 @@ def test_a_file_trains_one_epoch_and_predicts(tmp_path: Path, name: str):
         task = MemberTask(experiment, MemberId(specialist, 0), batches, validation)
         pool = NetworkPool(experiment, specialist, images_per_epoch=4)
         member = MemberTraining(
-            task, folder, pool, progress, why_stop=lambda: None, on_saved=lambda folder: None
+            task, folder, pool, progress, why_stop=lambda: None, on_saved=lambda folder: None, unsaved=set()
         )
         train_together(pool, [member.steps()])
     experiment = experiment.model_copy(update={"prediction": Prediction()})

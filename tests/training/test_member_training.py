@@ -74,7 +74,7 @@ def _member(
     folder = run.member("four", index)
     folder.path.mkdir(parents=True, exist_ok=True)
     training = MemberTraining(
-        task, folder, pool, progress, why_stop=lambda: why_stop, on_saved=lambda folder: None
+        task, folder, pool, progress, why_stop=lambda: why_stop, on_saved=lambda folder: None, unsaved=set()
     )
     return folder, training.steps()
 
