@@ -243,6 +243,7 @@ def _read_text(path: Path) -> pd.DataFrame:
                     keep_default_na=False,
                     index_col=False,
                     encoding="utf-8-sig",
+                    encoding_errors="replace",
                     nrows=MOST_TABLE_ROWS + 1,
                 )
     except (ValueError, pd.errors.ParserWarning) as error:

@@ -193,6 +193,13 @@ def test_unreadable_csv_gets_one_line(tmp_path: Path, text: str, words: str) -> 
     assert "\n" not in str(caught.value)
 
 
+def test_bytes_that_are_no_utf8_are_a_wrong_value(tmp_path: Path) -> None:
+    path = tmp_path / "submission.csv"
+    path.write_bytes(b"RowId,Location\n1,2\n2,\xff\n")
+    with pytest.raises(UserError, match="line 3, Location: expected a number, received"):
+        read_submission(path)
+
+
 def test_a_submission_may_be_zipped(tmp_path: Path) -> None:
     path = tmp_path / "submission.zip"
     with zipfile.ZipFile(path, "w") as archive:
