@@ -1,12 +1,24 @@
+import json
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fuzz
 import pytest
 from fuzzing.calls import CALLS, FINISHED, WORK, copy
 from fuzzing.promises import Case, judge, results_of, snapshot
 from fuzzing.watched import Outcome
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fkd.core.errors import UserError
+from fkd.data.csv_cells import Cell, coordinate
+from fkd.ensemble.selection_file import read_selection
+from fkd.experiment.files import apply_override
+from fkd.experiment.settings import read_settings
+from fkd.experiment.store import Run
 
 CASES, SEED = 60, 19
 SELECT = next(call for call in CALLS if call.words[:2] == ("select", "tiny.yaml"))
@@ -83,3 +95,54 @@ def test_a_promise_that_is_broken_is_found(
     findings = judge(CASE, tmp_path, outcome, before, undamaged).findings
     assert len(findings) == bool(finding)
     assert all(finding in found for found in findings)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+)
+SCRAPS = st.lists(
+    st.sampled_from(
+        ["a", "1", ": ", "- ", "\n", " ", "[", "]", "{", "}", "&a ", "*a", "!", "'", "2026-13-45"]
+    )
+)
+
+
+def _taken_or_refused_in_one_line(read: Callable[..., Any], *arguments: object) -> Any:
+    """What was read; None where it was refused."""
+    complaint, received = "", None
+    try:
+        received = read(*arguments)
+    except UserError as error:
+        complaint = str(error)
+    assert "\n" not in complaint
+    return received
+
+
+@given(st.text() | SCRAPS.map("".join))
+@example("a=" + "[" * 5_000)
+@example("a=2026-13-45")
+def test_any_override_is_taken_or_refused_in_one_line(override: str):
+    _taken_or_refused_in_one_line(apply_override, {"training": {"max_epochs": 3}, "name": "x"}, override)
+
+
+@given(text=SCRAPS.map("".join))
+def test_any_yaml_is_taken_or_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory, text: str):
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(text)
+    assert isinstance(_taken_or_refused_in_one_line(read_settings, path), dict | None)
+
+
+@given(st.text() | st.floats().map(str))
+def test_any_cell_is_a_finite_coordinate_or_none_or_refused(text: str):
+    received = _taken_or_refused_in_one_line(coordinate, Cell(Path("training.csv"), 2, "nose_tip_x", text))
+    assert received is None or math.isnan(received) or math.isfinite(received)
+
+
+@given(value=VALUES)
+def test_any_json_is_no_selection_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, value: Any
+):
+    run = Run(tmp_path_factory.getbasetemp())
+    run.selection.write_text(json.dumps(value))
+    assert not _taken_or_refused_in_one_line(read_selection, run)
