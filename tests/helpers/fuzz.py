@@ -86,12 +86,12 @@ def draw(rng: random.Random, work: Path) -> Case:
     others = [path for path in sorted(victim.parent.parent.rglob("*")) if path.is_dir() == victim.is_dir()]
     was_folder = victim.is_dir()
     did = damage(rng, victim, [path for path in others if path != victim])
-    gone = (
-        victim.is_symlink() or not victim.is_dir() or not any(victim.iterdir()) or did.startswith("swapped")
-    )
+    gone = did.startswith(("removed", "renamed", "swapped")) or did.endswith("instead")
+    partner = did.partition("swapped with ")[2]
+    names = (name, os.path.normpath(victim.parent.relative_to(work) / partner)) if partner else (name,)
     # A link to another folder asks to write there.
     targets = (os.path.relpath(victim.resolve(), work),) if victim.is_symlink() and victim.is_dir() else ()
-    return Case(call, call.words, did, (name,), targets=targets, vanished=was_folder and gone)
+    return Case(call, call.words, did, names, targets=targets, vanished=was_folder and gone)
 
 
 def run_case(undamaged: Undamaged, seed: int, number: int) -> Report:

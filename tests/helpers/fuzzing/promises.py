@@ -56,7 +56,7 @@ class Case:
     @property
     def derived(self) -> bool:
         """Whether what is damaged follows from inputs: the results must be those of undamaged files."""
-        return bool(self.victims) and self.victims[0].startswith(DERIVED)
+        return bool(self.victims) and self.victims[0].startswith(DERIVED) and self.call.verb != "score"
 
 
 @dataclass(frozen=True)
