@@ -190,7 +190,9 @@ def submit(
 
 @app.command()
 def predict(
-    photos: Annotated[list[Path], typer.Argument(help="Photos: JPEG, PNG, WebP, BMP, TIFF or GIF")],
+    photos: Annotated[
+        list[Path], typer.Argument(help="Photos, or folders of them: JPEG, PNG, WebP, BMP, TIFF or GIF")
+    ],
     run: Annotated[
         str | None, typer.Option(help="Name of a run in the store [default: the last selected]")
     ] = None,
@@ -203,7 +205,7 @@ def predict(
     """Find the faces of photos and their points: NAME-points.jpg or .png, points.json, points.csv.
 
     Photos without a face and photos that cannot be read are reported, the others go on; the status is 1 at
-    the end if any could not be read.
+    the end if any could not be read. If none could, nothing is written.
     """
     from fkd import pipeline
 

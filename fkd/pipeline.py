@@ -238,18 +238,17 @@ def predict(
     console: Console,
 ) -> None:
     """Find the faces of whole photos and write their points: a picture each, one JSON and one CSV for all."""
-    from fkd.deploy.photos import predict_photos
+    from fkd.deploy.photos import list_photos, predict_photos
     from fkd.ensemble.predict import find_run, load_ensemble
     from fkd.training.device import require_visible_gpu
 
     run = find_run(store, run_name)
+    photos = list_photos(photos, output)
     require_visible_gpu()
-    unreadable = predict_photos(load_ensemble(run, console.print), photos, output, console.print, yunet)
+    failed = predict_photos(load_ensemble(run, console.print), photos, output, console.print, yunet)
     console.print(f"{output / 'points.json'}, {output / 'points.csv'}: written")
-    if unreadable:
-        raise UserError(
-            f"{unreadable} of {len(photos)} photos could not be read, as reported above; the others are done"
-        )
+    if failed:
+        raise UserError(f"{failed} of {len(photos)} photos failed, as reported above; the others are done")
 
 
 def demo(store: Path, run_name: str | None, host: str, port: int, console: Console) -> None:

@@ -1,5 +1,9 @@
 """Photos read as they are displayed."""
 
+import math
+import mmap
+import re
+import stat
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +18,12 @@ from fkd.core.errors import UserError
 MAX_MEGAPIXELS = 40
 # Not all that Pillow can open: some readers start other programs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+# Each is a pass over all pixels: a file of a megabyte can ask for an hour of them. Progressive photos have ten.
+_MAX_JPEG_SCANS = 100
+_JPEG_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")  # of those that do not stand among pixels
+_JPEG_BEGIN, _JPEG_END, _JPEG_SCAN = 0xD8, 0xD9, 0xDA
+_TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 322, 323  # tags
 _WHITE = (255, 255, 255, 255)
 _GREY_LEVELS_OF_16_BITS = 257  # 65535 / 255
 
@@ -32,16 +42,16 @@ class Photo:
 def read_photo(path: Path) -> Photo:
     """Read a JPEG, PNG, WebP, BMP, TIFF or GIF file, of several pictures the first.
 
-    Raises UserError for a missing, damaged or unknown file, and for one of more than 40 megapixels, whose
-    pixels are not decoded.
+    Raises UserError for a missing, damaged or unknown file, for what is no file, such as a pipe, which is not
+    opened, and for more than 40 megapixels or for more work than these, whose pixels are not decoded.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: expected a photo, received no such file; correct the path")
+    _check_file(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow's, about details such as a damaged comment
             with Image.open(path, formats=_FORMATS) as picture:
                 _check_size(path, *picture.size)
+                _check_work(path, picture)
                 return _as_displayed(picture)
     except Image.DecompressionBombError as error:  # Pillow's own, far higher limit
         raise UserError(_too_large(path, "far more")) from error
@@ -55,9 +65,62 @@ def read_photo(path: Path) -> Photo:
         ) from error
 
 
+def _check_file(path: Path) -> None:
+    """Only a file is opened: opening a pipe waits until someone writes."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{path}: expected a photo, received no such file ({problem}); correct the path"
+        ) from error
+    if stat.S_ISDIR(mode):
+        raise UserError(
+            f"{path}: expected a photo, received a folder in which none is found; correct the path"
+        )
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{path}: expected a photo, received a pipe or a device; save the photo as a file")
+
+
 def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_MEGAPIXELS * 1_000_000:
         raise UserError(_too_large(path, f"{width} x {height}"))
+
+
+def _check_work(path: Path, picture: Image.Image) -> None:
+    """Refuse the files that decode far more than the pixels of which they consist."""
+    if picture.format in ("JPEG", "MPO") and _jpeg_scans(path) > _MAX_JPEG_SCANS:
+        problem = f"more than {_MAX_JPEG_SCANS} passes over the pixels"
+    elif picture.format == "TIFF" and _tiled_pixels(picture) > 2 * MAX_MEGAPIXELS * 1_000_000:
+        problem = "tiles that reach far beyond it"
+    else:
+        return
+    raise UserError(f"{path}: expected an ordinary photo, received {problem}; export it again as JPEG or PNG")
+
+
+def _jpeg_scans(path: Path) -> int:
+    """How many passes there are up to the picture's end, or to the first that is too many."""
+    scans, place = 0, 0
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        while scans <= _MAX_JPEG_SCANS and (marker := _JPEG_MARKER.search(content, place)):
+            code, place = marker[1][0], marker.end()
+            if code == _JPEG_END:
+                break
+            scans += code == _JPEG_SCAN
+            if code != _JPEG_BEGIN:  # a segment says how long it is
+                place += int.from_bytes(content[place : place + 2])
+    return scans
+
+
+def _tiled_pixels(picture: Image.Image) -> int:
+    """The pixels of the tiles that a TIFF's own cover; 0 without tiles."""
+    tags = picture.getexif()
+    sides = tags.get(_TIFF_TILE_WIDTH, 0), tags.get(_TIFF_TILE_HEIGHT, 0)
+    if not all(sides):
+        return 0
+    return math.prod(
+        math.ceil(length / side) * side for length, side in zip(picture.size, sides, strict=True)
+    )
 
 
 def _too_large(path: Path, received: str) -> str:

@@ -1,6 +1,8 @@
 """The points of the faces in whole photos: as pictures, as JSON and as CSV."""
 
 import io
+import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from fkd.core.say import Say
 from fkd.data.crops import Boxes, from_crops
 from fkd.data.face_finder import find_faces_in_photo
 from fkd.data.labelled_photos import Square, cut_out
-from fkd.data.photos import Photo, read_photo
+from fkd.data.photos import PHOTO_SUFFIXES, Photo, read_photo
 from fkd.deploy.photo_drawing import draw_points, encode_picture
 from fkd.ensemble.predict import Ensemble
 
@@ -29,7 +31,9 @@ COORDINATES = (
 )
 _COLUMNS = ("photo", "face", "left_px", "top_px", "side_px", "point", "x_px", "y_px", "spread_px")
 _DECIMALS = 3
-_PICTURE_SUFFIXES = {".jpg": ".jpg", ".jpeg": ".jpg"}  # of other photos: .png
+_JPEG_SUFFIXES = (".jpg", ".jpeg")  # of other photos the pictures are PNG
+_LONGEST_JPEG_PX = 65_500  # libjpeg writes no more
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories: control, half a pair, ends of lines
 
 
 @dataclass(frozen=True)
@@ -73,44 +77,91 @@ def draw_on_photo(photo: Photo, faces: Sequence[FacePoints]) -> npt.NDArray[np.u
     return draw_points(photo, squares, [face.points_px for face in faces])
 
 
+def list_photos(paths: Sequence[Path], output: Path) -> list[Path]:
+    """The photos in the order given, each once; a folder is the photos in it, by name, without hidden ones.
+
+    Folders in a folder are passed over. One without photos stays in the list, for `read_photo` to refuse.
+    Raises UserError where `output` is such a folder: its pictures would be the next call's photos.
+    """
+    listed: list[Path] = []
+    for path in paths:
+        found = _photos_in(path)
+        if found and _place(path) == _place(output):
+            raise UserError(
+                f"--output {output}: expected another folder than that of the photos, received the same; "
+                "name a new one"
+            )
+        listed += found or [path]
+    return list(dict.fromkeys(listed))
+
+
+def list_photos(paths: Sequence[Path], output: Path) -> list[Path]:
+    """The photos in the order given, each once; a folder stands for those in it, by name, not the hidden ones.
+
+    A folder without photos stays in the list, for `predict_photos` to report. Raises UserError for a folder
+    that is also `output`: the next call would take its pictures for photos.
+    """
+    listed: list[Path] = []
+    for path in paths:
+        found = _photos_in(path)
+        if found and _place(path) == _place(output):
+            raise UserError(
+                f"--output {output}: expected another folder than that of the photos, received the same; "
+                "name a new one"
+            )
+        listed += found or [path]
+    return list(dict.fromkeys(listed))
+
+
 def predict_photos(
     ensemble: Ensemble,
-    paths: Sequence[Path],
+    photos: Sequence[Path],
     output: Path,
     say: Say,
     yunet: Path | None = None,
 ) -> int:
     """Write a picture for every photo with faces, and points.json and points.csv for all, into `output`.
 
-    A photo that cannot be read is reported in one line and listed in the JSON under `unreadable`; the others
-    go on; returns how many those are. No picture replaces another one of the same call, nor a photo.
-    Raises UserError for a detector that cannot be read and a folder that cannot be written.
+    A photo that cannot be read is reported in one line and listed in the JSON under `unreadable`; so is a
+    picture that cannot be written, whose points stay. The others go on; returns how many photos failed. No
+    picture replaces another one of the same call, nor a photo.
+    Raises UserError for a detector that cannot be read, for a folder that cannot be written, and where no
+    photo can be read: then what an earlier call wrote stays.
     """
     results = _Results(ensemble.experiment.schema_points.names)
-    output.mkdir(parents=True, exist_ok=True)
-    taken = {_place(path) for path in paths}
-    for path in dict.fromkeys(paths):
+    taken = {_place(path) for path in photos}
+    failed = 0
+    for path in photos:
         try:
             photo = read_photo(path)
         except UserError as error:
+            failed += 1
             say(_printable(error))
             results.unreadable.append({"photo": _printable(path), "problem": _printable(error)})
             continue
+        _make_folder(output)
         faces = predict_photo(ensemble, photo, yunet)
-        picture = None
-        if faces:
-            suffix = _PICTURE_SUFFIXES.get(path.suffix.lower(), ".png")
-            picture = _free_path(output, path.stem, suffix, taken)
-            atomic_write_bytes(picture, encode_picture(draw_on_photo(photo, faces), suffix))
-        found = f"{len(faces)} face{'s' * (len(faces) != 1)}, {picture}" if picture else "no face found"
-        say(_printable(f"{path}: {found}"))
+        picture = _free_path(output, path, photo, taken) if faces else None
+        try:
+            if picture:
+                atomic_write_bytes(picture, encode_picture(draw_on_photo(photo, faces), picture.suffix))
+        except UserError as error:  # such as a name that is too long: the points are not to be lost with it
+            failed += 1
+            say(_printable(error))
+            picture = None
+        found = f"{len(faces)} face{'s' * (len(faces) != 1)}, {picture or 'no picture'}"
+        say(_printable(f"{path}: {found if faces else 'no face found'}"))
         results.add(path, photo, faces, picture)
+    if not results.photos:
+        raise UserError(
+            f"{output}: nothing was written, as no photo could be read; correct what is reported above"
+        )
     head = {"run": str(ensemble.run.path), "members": ensemble.chosen, "coordinates": COORDINATES}
     atomic_write_json(
         output / "points.json", head | {"photos": results.photos, "unreadable": results.unreadable}
     )
     atomic_write_bytes(output / "points.csv", results.csv())
-    return len(results.unreadable)
+    return failed
 
 
 @dataclass(frozen=True)
@@ -156,21 +207,54 @@ class _Results:
         ]
 
 
-def _free_path(folder: Path, stem: str, suffix: str, taken: set[str]) -> Path:
-    """`<stem>-points<suffix>`, or `<stem>-2-points<suffix>` and so on; the choice is added to `taken`."""
+def _photos_in(folder: Path) -> list[Path]:
+    """The visible files whose suffix is a photo's, by name; none where this is no folder that can be listed."""
+    try:
+        return sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+        )
+    except OSError:
+        return []
+
+
+def _make_folder(folder: Path) -> None:
+    problem = "one without the right to write"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError as error:
+        problem, writable = f"one that cannot be made ({error.strerror})", False
+    if not writable:
+        raise UserError(
+            f"--output {folder}: expected a folder for the results, received {problem}; name another"
+        )
+
+
+def _free_path(folder: Path, path: Path, photo: Photo, taken: set[str]) -> Path:
+    """`<stem>-points.jpg` or `.png`, or `<stem>-2-points...` and so on; the choice is added to `taken`."""
+    jpeg = path.suffix.lower() in _JPEG_SUFFIXES and max(photo.grey.shape) <= _LONGEST_JPEG_PX
     number = 1
     while True:
-        path = folder / f"{stem}{f'-{number}' if number > 1 else ''}-points{suffix}"
-        if _place(path) not in taken:
-            taken.add(_place(path))
-            return path
+        count = f"-{number}" if number > 1 else ""
+        picture = folder / f"{path.stem}{count}-points{'.jpg' if jpeg else '.png'}"
+        if _place(picture) not in taken:
+            taken.add(_place(picture))
+            return picture
         number += 1
 
 
 def _place(path: Path) -> str:
-    return str(path.resolve()).lower()  # some file systems take a.jpg and A.jpg for one name
+    # Some file systems take a.jpg and A.jpg for one name. Path.resolve refuses links that lead in circles.
+    return os.path.realpath(path).lower()
 
 
 def _printable(text: object) -> str:
-    """Text whose file names may hold bytes that are no UTF-8."""
-    return str(text).encode(errors="backslashreplace").decode()
+    """Text on one line: file names may hold line breaks, what steers a terminal, and bytes that are no UTF-8."""
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in _UNPRINTABLE
+        else character
+        for character in str(text)
+    )

@@ -1,5 +1,7 @@
 """Photos of all kinds become what a viewer shows."""
 
+import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -117,7 +119,7 @@ def test_damaged_files_are_one_line(tmp_path: Path) -> None:
         path.write_bytes(damage)
         assert "expected a whole picture" in one_line(path)
     assert "no such file" in one_line(tmp_path / "absent.jpg")
-    assert "no such file" in one_line(tmp_path)  # a folder
+    assert "a folder in which none is found" in one_line(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "tiff", "gif", "webp", "bmp"])
@@ -151,4 +153,48 @@ def test_40_megapixels_are_decoded(tmp_path: Path) -> None:
 def test_floating_point_pictures_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "photo.tiff"
     Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(path)
+    assert "expected a whole picture" in one_line(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and links are others there")
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")  # whoever opens it waits for a writer
+    (tmp_path / "round.jpg").symlink_to("round.jpg")
+    assert "a pipe or a device" in one_line(tmp_path / "pipe.jpg")
+    assert "a pipe or a device" in one_line(Path("/dev/zero"))
+    assert "symbolic links" in one_line(tmp_path / "round.jpg")
+    assert "name too long" in one_line(tmp_path / ("x" * 300 + ".jpg"))
+
+
+def progressive_jpeg(passes: int) -> bytes:
+    """A grey JPEG of 16 x 16 pixels whose last pass over them stands there again and again."""
+    stream = io.BytesIO()
+    Image.new("L", (16, 16)).save(stream, "JPEG", progressive=True)
+    content = stream.getvalue()
+    first, end = content.count(b"\xff\xda"), content[-2:]
+    last = content[content.rfind(b"\xff\xc4") : -2]  # its table and its bits
+    return content[:-2] + last * (passes - first) + end
+
+
+def test_a_jpeg_of_endless_passes_is_refused_before_decoding(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(progressive_jpeg(101))
+    assert "more than 100 passes" in one_line(path)
+    path.write_bytes(progressive_jpeg(100) + b"\xff\xda" * 100)  # what follows the end is no pass
+    assert read_photo(path).grey.shape == (16, 16)
+
+
+def tiff_header(width: int, height: int, tile_width: int, tile_height: int) -> bytes:
+    """A grey TIFF file in tiles that says how large it and they are and holds no pixels."""
+    tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 277: 1, 322: tile_width, 323: tile_height}
+    tags |= {324: 8, 325: 0}  # where the first tile begins, and its bytes
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4)
+
+
+def test_a_tiff_whose_tiles_reach_far_beyond_it_is_refused_before_decoding(tmp_path: Path) -> None:
+    path = tmp_path / "photo.tiff"
+    path.write_bytes(tiff_header(1, 1, 32768, 32752))
+    assert "tiles that reach far beyond it" in one_line(path)
+    path.write_bytes(tiff_header(8000, 5000, 512, 512))
     assert "expected a whole picture" in one_line(path)

@@ -16,7 +16,7 @@ from whole_photos import photo_with_faces
 from fkd.core.errors import UserError
 from fkd.core.keypoints import listed_schema
 from fkd.data.photos import read_photo
-from fkd.deploy.photos import predict_photo, predict_photos
+from fkd.deploy.photos import list_photos, predict_photo, predict_photos
 from fkd.experiment.store import Run
 
 FACE = (60, 40, 160)  # left, top, side
@@ -60,7 +60,7 @@ def blank_photo(path: Path) -> Path:
 def predict(output: Path, *paths: Path) -> tuple[int, list[str], dict, pd.DataFrame]:
     """How many photos failed, what was said, and the two result files."""
     said: list[str] = []
-    failed = predict_photos(BrightestPixel(), paths, output, said.append)
+    failed = predict_photos(BrightestPixel(), list_photos(paths, output), output, said.append)
     results = json.loads((output / "points.json").read_text())
     return failed, said, results, pd.read_csv(output / "points.csv")
 
@@ -175,3 +175,86 @@ def test_a_missing_yunet_model_ends_it(tmp_path: Path) -> None:
     path = spotted_photo(tmp_path / "a.png")
     with pytest.raises(UserError, match="expected a YuNet model"):
         predict_photos(BrightestPixel(), [path], tmp_path / "out", print, tmp_path / "absent.onnx")
+
+
+def test_a_folder_stands_for_its_photos(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    for name in ("b.png", "a.JPG", ".hidden.png", "deeper/c.png", "d.png/e.png"):
+        spotted_photo(folder / name)
+    (folder / "notes.txt").write_text("no photo")
+    listed = [folder / "b.png", folder / "a.JPG"]  # in the order given, each once
+    assert list_photos([folder / "b.png", folder], tmp_path / "out") == listed
+    failed, _, results, _ = predict(tmp_path / "out", folder)
+    assert failed == 0
+    assert [photo["photo"] for photo in results["photos"]] == [str(path) for path in sorted(listed)]
+
+
+def test_a_folder_is_not_its_own_output(tmp_path: Path) -> None:
+    folder = spotted_photo(tmp_path / "photos/a.png").parent
+    with pytest.raises(UserError, match="expected another folder than that of the photos"):
+        list_photos([folder], tmp_path / "photos/../photos")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and links are others there")
+def test_what_an_earlier_call_wrote_stays_where_no_photo_can_be_read(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    predict(output, spotted_photo(tmp_path / "a.png"))
+    former = {path.name: path.read_bytes() for path in output.iterdir()}
+    assert former.keys() == {"a-points.png", "points.json", "points.csv"}
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "round.jpg").symlink_to("round.jpg")
+    for name in ("pipe.jpg", "empty", "round.jpg", "absent.jpg"):
+        with pytest.raises(UserError, match="out: nothing was written, as no photo could be read"):
+            predict(output, tmp_path / name)
+        with pytest.raises(UserError, match="nothing was written"):
+            predict(tmp_path / "new", tmp_path / name)
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == former
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and names are others there")
+def test_the_points_of_the_others_are_not_lost(tmp_path: Path) -> None:
+    (tmp_path / "round.jpg").symlink_to("round.jpg")
+    long = spotted_photo(tmp_path / f"{'x' * 240}.png")  # so is its picture's name, too long
+    whole = spotted_photo(tmp_path / "whole.png")
+    failed, said, results, table = predict(tmp_path / "out", tmp_path / "round.jpg", long, whole)
+    assert failed == 2
+    assert "symbolic links" in said[0]
+    assert "File name too long" in said[1]
+    assert [photo["picture"] for photo in results["photos"]] == [None, "whole-points.png"]
+    assert table["photo"].tolist() == [str(long), str(whole)]
+
+
+def test_a_picture_that_no_jpeg_can_hold_is_a_png(tmp_path: Path) -> None:
+    wide = Image.new("L", (65_501, 300))
+    wide.paste(Image.open(spotted_photo(tmp_path / "a.png")))
+    wide.crop((0, 0, 65_501, 280)).save(tmp_path / "wide.jpg", "PNG")
+    with pytest.MonkeyPatch.context() as patched:
+        square = np.array([FACE])  # of 65,501 pixels the finder looks for larger faces
+        patched.setattr("fkd.deploy.photos.find_faces_in_photo", lambda *_: square)
+        _, _, results, _ = predict(tmp_path / "out", tmp_path / "wide.jpg")
+    assert results["photos"][0]["picture"] == "wide-points.png"
+    assert read_photo(tmp_path / "out/wide-points.png").grey.shape == (280, 65_501)
+
+
+def test_an_output_that_is_no_folder_is_said_before_a_photo_is_predicted(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for output in (tmp_path / "file", tmp_path / "file/out", tmp_path / ("y" * 300)):
+        with pytest.raises(
+            UserError, match="^--output .*expected a folder for the results, received one that"
+        ):
+            predict_photos(BrightestPixel(), [spotted_photo(tmp_path / "a.png")], output, print)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names are not possible there")
+def test_names_of_several_lines_are_said_on_one(tmp_path: Path) -> None:
+    names = ["two\nlines", "re\rturn", "\x1b[31mred", "para\u2029graph", "ä\u202fö"]
+    paths = [spotted_photo(tmp_path / f"{name}.png") for name in names]
+    _, said, _, table = predict(tmp_path / "out", *paths, tmp_path / "new\nabsent.png")
+    assert len(said) == 6
+    assert all(len(line.splitlines()) == 1 and "\x1b" not in line for line in said)
+    assert table["photo"].map(lambda name: Path(name).name).tolist() == [
+        *("two\\nlines.png", "re\\rturn.png", "\\x1b[31mred.png", "para\\u2029graph.png", "ä\u202fö.png")
+    ]
