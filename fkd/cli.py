@@ -328,7 +328,7 @@ def main() -> None:
     """Run the command; a user's mistake, a full disk or a missing right becomes one line and status 1."""
     # TensorFlow's start-up notes are of no use to the person at the terminal.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for stream in (sys.stdout, sys.stderr):  # a folder's name may be no text
+    for stream in (sys.stdout, sys.stderr):  # a name they cannot show is not to end the work
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     end_on_sigint()

@@ -1,5 +1,6 @@
 """End to end through the command line, as a person would run it."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from command_line import fkd, read_results
 from labelled_photos import write_dlib, write_imm, write_photo
 from repository import REPOSITORY
 from tiny_experiment import TINY_EXPERIMENT
+
+from fkd.cli import main
 
 ONE_EPOCH = ("--set", "training.max_epochs=1")
 
@@ -191,6 +194,18 @@ def test_a_users_mistake_is_one_line_and_status_1(tiny_experiment: Path, faces_f
 def test_a_backend_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("KERAS_BACKEND", "nonsense")
     assert "received nonsense; set KERAS_BACKEND to" in fkd("status", status=1)
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_name_that_the_terminal_cannot_show_is_no_trace(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)  # this process keeps its own
+    monkeypatch.setattr("sys.argv", ["fkd", "status", "--store", "ü"])
+    with io.TextIOWrapper(io.BytesIO(), "ascii") as terminal:
+        monkeypatch.setattr("sys.stdout", terminal)
+        with pytest.raises(SystemExit, match="0"):
+            main()
+        terminal.flush()
+        assert b"\\xfc: no runs yet" in terminal.buffer.getvalue()
 
 
 def test_a_network_is_taught_by_a_trained_run(store: Path, tiny_experiment: Path, faces_folder: Path):

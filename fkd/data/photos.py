@@ -19,7 +19,7 @@ MAX_MEGAPIXELS = 40
 # Not all that Pillow can open: some readers start other programs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
-# Each is a pass over all pixels: a file of a megabyte can ask for an hour of them. Progressive photos have ten.
+# Each is a pass over all pixels, and a megabyte can ask for an hour of them. Progressive photos have ten.
 _MAX_JPEG_SCANS = 100
 _JPEG_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")  # of those that do not stand among pixels
 _JPEG_BEGIN, _JPEG_END, _JPEG_SCAN = 0xD8, 0xD9, 0xDA
@@ -74,12 +74,9 @@ def _check_file(path: Path) -> None:
         raise UserError(
             f"{path}: expected a photo, received no such file ({problem}); correct the path"
         ) from error
-    if stat.S_ISDIR(mode):
-        raise UserError(
-            f"{path}: expected a photo, received a folder in which none is found; correct the path"
-        )
     if not stat.S_ISREG(mode):
-        raise UserError(f"{path}: expected a photo, received a pipe or a device; save the photo as a file")
+        received = "a folder in which none is found" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise UserError(f"{path}: expected a photo, received {received}; correct the path")
 
 
 def _check_size(path: Path, width: int, height: int) -> None:

@@ -78,25 +78,7 @@ def draw_on_photo(photo: Photo, faces: Sequence[FacePoints]) -> npt.NDArray[np.u
 
 
 def list_photos(paths: Sequence[Path], output: Path) -> list[Path]:
-    """The photos in the order given, each once; a folder is the photos in it, by name, without hidden ones.
-
-    Folders in a folder are passed over. One without photos stays in the list, for `read_photo` to refuse.
-    Raises UserError where `output` is such a folder: its pictures would be the next call's photos.
-    """
-    listed: list[Path] = []
-    for path in paths:
-        found = _photos_in(path)
-        if found and _place(path) == _place(output):
-            raise UserError(
-                f"--output {output}: expected another folder than that of the photos, received the same; "
-                "name a new one"
-            )
-        listed += found or [path]
-    return list(dict.fromkeys(listed))
-
-
-def list_photos(paths: Sequence[Path], output: Path) -> list[Path]:
-    """The photos in the order given, each once; a folder stands for those in it, by name, not the hidden ones.
+    """The photos in the order given, each once; a folder stands for its visible ones, by name.
 
     A folder without photos stays in the list, for `predict_photos` to report. Raises UserError for a folder
     that is also `output`: the next call would take its pictures for photos.
@@ -208,7 +190,7 @@ class _Results:
 
 
 def _photos_in(folder: Path) -> list[Path]:
-    """The visible files whose suffix is a photo's, by name; none where this is no folder that can be listed."""
+    """The visible files whose suffix is a photo's, by name; none of what is no folder that can be listed."""
     try:
         return sorted(
             path
@@ -251,7 +233,7 @@ def _place(path: Path) -> str:
 
 
 def _printable(text: object) -> str:
-    """Text on one line: file names may hold line breaks, what steers a terminal, and bytes that are no UTF-8."""
+    """Text on one line: file names may hold its breaks, orders to a terminal, bytes that are no UTF-8."""
     return "".join(
         character.encode("unicode_escape").decode()
         if unicodedata.category(character) in _UNPRINTABLE

@@ -241,9 +241,7 @@ def test_a_picture_that_no_jpeg_can_hold_is_a_png(tmp_path: Path) -> None:
 def test_an_output_that_is_no_folder_is_said_before_a_photo_is_predicted(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for output in (tmp_path / "file", tmp_path / "file/out", tmp_path / ("y" * 300)):
-        with pytest.raises(
-            UserError, match="^--output .*expected a folder for the results, received one that"
-        ):
+        with pytest.raises(UserError, match=r"^--output .*expected a folder for the results"):
             predict_photos(BrightestPixel(), [spotted_photo(tmp_path / "a.png")], output, print)
     assert (tmp_path / "file").read_text() == "mine"
 
