@@ -1,5 +1,7 @@
 """The chosen ensemble as one model that needs no fkd, checked against fkd's own predictions, with a card."""
 
+import errno
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ from fkd.training.networks.codecs import codec_of
 
 _FACES_CHECKED = 32
 _TOLERANCE_PX = 1e-3
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def export_ensemble(
@@ -141,10 +144,15 @@ def _write_checked(
         FORMATS[name].write(model, path)
         received_px = FORMATS[name].read(path)(images)
     except Exception as error:  # of whatever kind the converters raise
-        reason = one_line(error)[:240]
+        reason = one_line(error)
+        if any(os.strerror(number) in reason for number in _NO_ROOM):  # TensorFlow's errors have no number
+            raise UserError(
+                f"--format {name}: expected room for the model, received {reason[-240:]}; nothing was "
+                "written, make room or name another --to"
+            ) from error
         raise UserError(
             f"--format {name}: this ensemble cannot be written and read again ({type(error).__name__}: "
-            f"{reason}); nothing was written, choose another format of {', '.join(FORMATS)}"
+            f"{reason[:240]}); nothing was written, choose another format of {', '.join(FORMATS)}"
         ) from error
     difference_px = float(np.abs(received_px - expected_px).max())
     if not difference_px <= _TOLERANCE_PX:  # so that NaN is refused

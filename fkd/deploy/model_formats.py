@@ -105,6 +105,6 @@ def require_packages(formats: Sequence[str]) -> None:
     for name in formats:
         if missing := [package for package in FORMATS[name].packages if find_spec(package) is None]:
             raise UserError(
-                f"--format {name} needs the packages {', '.join(FORMATS[name].packages)}, and "
-                f"{', '.join(missing)} cannot be found; run `make onnx`, or choose another format"
+                f"--format {name}: expected its packages to be installed, received none called "
+                f"{', '.join(missing)}; run `make onnx`, or choose another format"
             )

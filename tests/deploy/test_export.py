@@ -1,8 +1,12 @@
 """Exported models are opened as a stranger would: by the card's own lines, where fkd cannot be imported."""
 
+import errno
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from exported_models import (
@@ -20,6 +24,7 @@ from fkd.core.errors import UserError
 from fkd.core.keypoints import KAGGLE15
 from fkd.deploy.export import ensemble_model, export_ensemble
 from fkd.deploy.model_card import CARD
+from fkd.deploy.model_formats import FORMATS
 from fkd.ensemble.predict import predict_ensemble
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
@@ -83,6 +88,25 @@ def test_a_model_that_answers_otherwise_is_refused_and_nothing_is_left(
     before = sorted(tmp_path.iterdir())
     with pytest.raises(UserError, match=r"--format keras: .* differs by 50 px; nothing was written"):
         export_ensemble(run, experiment, [selection_report("four", 0)], three_faces(), tmp_path / "out")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), RuntimeError("a.pb; No space left on device")]
+)
+def test_a_full_disk_is_no_fault_of_the_format(
+    tmp_path: Path, run: Run, experiment: Experiment, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    def fail(model: keras.Model, path: Path) -> None:
+        path.write_bytes(b"a half")
+        raise error
+
+    save_constant_member(run, experiment, "four", 0, shift_px=0)
+    monkeypatch.setitem(FORMATS, "keras", replace(FORMATS["keras"], write=fail))
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UserError, match=r"No space left on device; nothing was written, make room") as raised:
+        export_ensemble(run, experiment, [selection_report("four", 0)], three_faces(), tmp_path / "out")
+    assert "another format" not in str(raised.value)
     assert sorted(tmp_path.iterdir()) == before
 
 

@@ -32,7 +32,7 @@ def test_a_missing_package_is_named(
 ):
     others = {"tf2onnx": None}
     monkeypatch.setattr("fkd.deploy.model_formats.find_spec", lambda name: others.get(name, name))
-    with pytest.raises(UserError, match="tf2onnx cannot be found; run `make onnx`"):
+    with pytest.raises(UserError, match="received none called tf2onnx; run `make onnx`"):
         export_ensemble(
             run, experiment, [selection_report("four", 0)], three_faces(), tmp_path / "out", ["onnx"]
         )
@@ -41,7 +41,6 @@ def test_a_missing_package_is_named(
 def test_formats_that_need_no_more_than_fkd_are_always_there(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("fkd.deploy.model_formats.find_spec", lambda name: None)
     require_packages(["keras", "savedmodel"])
-    with pytest.raises(
-        UserError, match="--format onnx needs the packages onnx, onnxruntime, tf2onnx, and onnx, "
-    ):
+    with pytest.raises(UserError) as raised:
         require_packages(["keras", "onnx"])
+    assert str(raised.value).count("onnx, onnxruntime, tf2onnx") == 1
