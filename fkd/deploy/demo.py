@@ -1,9 +1,12 @@
 """A page on this machine: drop a photo or use the webcam, see the points of its faces. It keeps nothing."""
 
+import errno
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from html import escape
@@ -20,6 +23,7 @@ from fkd.core.keypoints import IMAGE_SIZE_PX
 from fkd.core.say import Say
 from fkd.data.face_finder import find_faces_in_photo
 from fkd.data.photos import MAX_MEGAPIXELS, read_photo
+from fkd.deploy.demo_gate import Gate
 from fkd.deploy.photos import FacePoints, draw_on_photo, predict_squares
 from fkd.ensemble.predict import Ensemble, find_run, load_ensemble
 from fkd.experiment.store import Run, runs_in
@@ -28,6 +32,7 @@ from fkd.runs.status import finished_members
 if TYPE_CHECKING:
     import gradio as gr
     from gradio.data_classes import ImageData
+    from starlette.middleware import Middleware
 
 _MB = 2**20
 MAX_FILE_BYTES = 20 * _MB
@@ -49,17 +54,23 @@ Answer = tuple[npt.NDArray[np.uint8] | None, str, list[tuple[int, str, float, fl
 def serve(store: Path, run: str | None, host: str, port: int, say: Say) -> None:
     """Show the page at http://host:port until SIGINT or SIGTERM; uploaded files are gone afterwards.
 
-    Raises UserError without gradio, for a run that cannot predict, and for a port that is taken.
+    Raises UserError without gradio, for a run that cannot predict, for a host that is not this machine's, and
+    for a port that is taken.
     """
-    with stop_on_signals() as stop, tempfile.TemporaryDirectory(prefix="fkd-demo-") as uploads:
-        os.environ["GRADIO_TEMP_DIR"] = uploads
+    host = host.strip("[]")
+    _check_address(host, port)
+    address = f"[{host}]" if ":" in host else host  # IPv6
+    with stop_on_signals() as stop, tempfile.TemporaryDirectory(prefix="fkd-demo-") as folder:
+        uploads = Path(folder).resolve()
+        os.environ["GRADIO_TEMP_DIR"] = str(uploads)
         page = build_page(store, run)
         try:
             page.launch(
-                server_name=host,
+                server_name=address,
                 server_port=port,
                 share=False,
                 max_file_size=MAX_FILE_BYTES,
+                app_kwargs={"middleware": [_gate(uploads)]},
                 theme=_theme(),
                 footer_links=[],
                 run_history=False,  # the browser's own record of photos and results
@@ -75,9 +86,13 @@ def serve(store: Path, run: str | None, host: str, port: int, say: Say) -> None:
                 f"--host {host} --port {port}: expected a free port of this machine, received one that "
                 "cannot be opened; name another --port"
             ) from error
-        say(f"http://{host}:{port}: drop a photo; Ctrl-C ends")
+        say(f"http://{address}:{port}: drop a photo; Ctrl-C ends")
+        looked_s = time.monotonic()
         while not stop.reason:
             time.sleep(0.2)
+            if time.monotonic() - looked_s > _LOOK_FOR_OLD_UPLOADS_S:
+                remove_old(uploads)
+                looked_s = time.monotonic()
         page.close(verbose=False)
 
 
@@ -103,11 +118,7 @@ def build_page(store: Path, run: str | None) -> "gr.Blocks":
         except UserError as error:
             raise gr.Error(escape(str(error), quote=False), duration=None, print_exception=False) from error
 
-    with gr.Blocks(
-        title="fkd: points of faces",
-        analytics_enabled=False,
-        delete_cache=(_LOOK_FOR_OLD_UPLOADS_S, _UPLOAD_LIVES_S),
-    ) as page:
+    with gr.Blocks(title="fkd: points of faces", analytics_enabled=False) as page:
         gr.Markdown(_ABOUT)
         chosen = gr.Dropdown(list(runs), value=_name(store, first), label="Run", elem_id="run")
         with gr.Row():
@@ -161,6 +172,37 @@ def answer_photo(ensemble: Ensemble, path: Path) -> Answer:
         _sentence(ensemble, faces, found_s - began_s, predicted_s - found_s),
         rows,
     )
+
+
+def remove_old(uploads: Path) -> None:
+    """Remove files of ten minutes ago, also those that gradio has forgotten, such as of a refused name."""
+    for path in uploads.rglob("*"):
+        with suppress(OSError):  # it has just been moved
+            if path.is_file() and time.time() - path.stat().st_mtime > _UPLOAD_LIVES_S:
+                path.unlink()
+
+
+def _check_address(host: str, port: int) -> None:
+    """Gradio takes every failure for a port in use, and does not look at this host's."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        socket.create_server(address[:2], family=family).close()
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, UnicodeError | socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise UserError(
+                f"--host {host}: expected a name or an address of this machine, such as 127.0.0.1, received "
+                "one that is not; name another --host"
+            ) from error
+        raise UserError(
+            f"--port {port}: expected a port of {host} that can be opened, received one that cannot "
+            f"({os.strerror(error.errno or 0)}); name another --port"
+        ) from error
+
+
+def _gate(uploads: Path) -> "Middleware":
+    from starlette.middleware import Middleware  # gradio brings it
+
+    return Middleware(Gate, uploads=uploads, file_bytes=MAX_FILE_BYTES)
 
 
 def _path_of_upload(payload: "ImageData | None") -> str | None:

@@ -2,10 +2,12 @@
 
 import base64
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from fkd.core.errors import UserError
 from fkd.core.files import atomic_write_json, sha256
 from fkd.core.keypoints import KAGGLE15, to_unit
 from fkd.data.synthetic.data_set import draw_synthetic_faces
-from fkd.deploy.demo import MAX_FILE_BYTES, answer_photo, build_page
+from fkd.deploy.demo import MAX_FILE_BYTES, answer_photo, build_page, remove_old, serve
 from fkd.ensemble.predict import find_run, load_ensemble
 from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run, open_run
@@ -192,6 +194,61 @@ def test_runs_can_be_chosen(demo: Watched) -> None:
     run.click()
     options = demo.page.locator("[role=option]").all_inner_texts()
     assert sorted(option.split()[-1] for option in options) == ["former", "latter"]
+
+
+def test_the_server_has_no_other_routes_than_the_page(demo: Watched) -> None:
+    """The routes of gradio's that the page uses answer; others do not, of whatever version of gradio."""
+    import gradio as gr
+
+    app = gr.routes.App.create_app(gr.Blocks(analytics_enabled=False))
+    included = [getattr(route, "original_router", None) for route in app.routes]
+    routes = {
+        (method, "/" + re.sub(r"{[^}]*}", "x", route.path).lstrip("/"))
+        for group in [app, *filter(None, included)]
+        for route in group.routes
+        for method in getattr(route, "methods", None) or ()
+    }
+    assert ("POST", "/gradio_api/process_recording") in routes
+    address = demo.page.url.rstrip("/")
+    answers = {
+        (method, path): demo.page.request.fetch(address + path, method=method, max_redirects=0).status
+        for method, path in routes
+    }
+    assert {method_and_path for method_and_path, status in answers.items() if status != 404} == {
+        ("GET", "/"),
+        ("HEAD", "/"),
+        ("GET", "/theme.css"),
+        ("GET", "/favicon.ico"),
+        ("GET", "/gradio_api/startup-events"),
+        ("GET", "/gradio_api/upload_progress"),
+        ("GET", "/gradio_api/queue/data"),
+        ("POST", "/gradio_api/queue/join"),
+        ("POST", "/gradio_api/upload"),
+    }
+
+
+def test_old_uploads_are_removed(tmp_path: Path) -> None:
+    for name, age_s in (("old", 660), ("new", 0)):
+        path = tmp_path / name / "photo.png"
+        path.parent.mkdir()
+        path.touch()
+        os.utime(path, (time.time() - age_s,) * 2)
+    remove_old(tmp_path)
+    assert [path.name for path in tmp_path.glob("*/*")] == ["photo.png"]
+    assert (tmp_path / "new/photo.png").exists()
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1", "a b", "ä" * 100, ""])
+def test_a_host_that_is_not_this_machines_asks_for_another_host(tmp_path: Path, host: str) -> None:
+    with pytest.raises(UserError, match=r"^--host .* name another --host$"):
+        serve(tmp_path, None, host, 7860, print)
+
+
+def test_a_port_in_use_asks_for_another_port(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=rf"^--port {port}: .*already in use.* name another --port$"):
+            serve(tmp_path, None, "127.0.0.1", port, print)
 
 
 def test_the_spread_is_in_pixels_of_the_photo(store: Path, photo: Path) -> None:
