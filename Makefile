@@ -42,7 +42,7 @@ help: ## List the targets
 	@echo '           FRESH=1 (train anew)  TENSORBOARD=1 (write logs)  AT_ONCE=n (members in one step)'
 	@echo '           JOBS=n (members side by side)  ENGINE=ray ADDRESS=host:port  KILLS=n SEED=n (chaos)  N=n SEED=n (fuzz)'
 
-train-ensemble: .venv/run ## Train every member of every specialist; go on where it stopped
+train-ensemble: .venv/run ## Train every member of every specialist; resume where it stopped
 	$(FKD) train $(RUN) $(SETTINGS) $(OPTIONS)
 
 submit: .venv/run ## Select members, average them, write models_store/<run>/submission.csv

@@ -4,7 +4,7 @@ The front door is `load`, which gives an `Ensemble`; everything else is reached 
 `fkd/pipeline.py`. The folders are the stages of the pipeline, from the ground up:
 
 core        what every stage needs
-experiment  what is asked, and the folder that keeps what came of it
+experiment  what is asked for, and the folder that keeps the results
 data        from files to 96x96 faces
 training    one member
 runs        all members, here or elsewhere

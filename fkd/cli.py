@@ -130,10 +130,10 @@ def train(
     ] = 1,
     address: Address = None,
 ) -> None:
-    """Train every member of every specialist; go on where it stopped.
+    """Train every member of every specialist; resume where it stopped.
 
     Interrupted by SIGTERM, SIGINT or a spot notice, it saves and exits with status 75; the same command
-    goes on.
+    resumes.
     """
     from fkd import pipeline
     from fkd.runs.engines.engine import Engine
@@ -204,7 +204,7 @@ def predict(
 ) -> None:
     """Find the faces of photos and their points: NAME-points.jpg or .png, points.json, points.csv.
 
-    Photos without a face and photos that cannot be read are reported, the others go on; the status is 1 at
+    Photos without a face and photos that cannot be read are reported, the others are done; the status is 1 at
     the end if any could not be read. If none could, nothing is written.
     """
     from fkd import pipeline
@@ -307,7 +307,7 @@ def tune(
         typer.Option(help="The best, as an experiment [default: experiments/<experiment>-<space>.yaml]"),
     ] = None,
 ) -> None:
-    """Search for better settings of an experiment by Ray Tune; the same command goes on with it.
+    """Search for better settings of an experiment with Ray Tune; the same command resumes it.
 
     Trials that lag behind end early (ASHA); validation RMSE decides.
     """
@@ -338,13 +338,13 @@ def main() -> None:
         print(f"fkd: {error}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
-        sys.exit(1)  # nobody reads on
+        sys.exit(1)  # nobody reads any more
     except UserError as error:
         print(f"fkd: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         problem = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"fkd: {problem}; mend this and try again", file=sys.stderr)
+        print(f"fkd: {problem}; fix this and try again", file=sys.stderr)
         sys.exit(1)
 
 

@@ -53,8 +53,8 @@ class Request:
     """What a verb works on.
 
     experiment: a file's name, None for the data set's usual one. data: `auto`, `kaggle`, `synthetic` or a
-    folder. settings: `key=value` put over the experiment file. store: a folder, or the URL of a remote store
-    whose working copy is in the usual folder.
+    folder. settings: `key=value` overrides of the experiment file. store: a folder, or the URL of a remote
+    store whose working copy is in the usual folder.
     """
 
     experiment: str | None = None
@@ -73,7 +73,7 @@ class Request:
         return DEFAULT_STORE if self.store_url else Path(self.store)
 
     def resolve(self) -> tuple[Experiment, Run]:
-        """The experiment, and where its run on the data set stands or will stand."""
+        """The experiment, and where its run on the data set is or will be."""
         experiment = load_experiment(self.experiment_name, self.settings)
         return experiment, Run(self.store_folder / f"{experiment.name}-{name_data(self.data)}")
 
@@ -99,7 +99,7 @@ def train(
     ec2_notice: bool = False,
     engine: Engine = HERE,
 ) -> None:
-    """Train all members of all specialists, going on where a former call stopped.
+    """Train all members of all specialists, resuming where a former call stopped.
 
     fresh: a former run is moved aside first. ec2_notice: stop when EC2 announces that it takes the machine
     away. Raises UserError, and InterruptedTrainingError, after all is saved, when a stop is asked for.

@@ -35,7 +35,7 @@ def test_the_examples_of_the_front_door_run(capsys: pytest.CaptureFixture[str]):
 
 @pytest.mark.usefixtures("workplace")
 def test_a_run_that_is_not_there_is_named():
-    with pytest.raises(UserError, match="nought: no such run in models_store; runs at hand: none"):
+    with pytest.raises(UserError, match="nought: no such run in models_store; available runs: none"):
         fkd.load("nought")
 
 

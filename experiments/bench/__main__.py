@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(topic: str, folder: Path, here_and_now: dict[str, str]) -> bool:
-    """Measure a topic and keep its figures; False, and said, if it fails or misses a target."""
+    """Measure a topic and keep its figures; False, and reported, if it fails or misses a target."""
     print(f"{topic} ...", flush=True)
     try:
         measured = in_fresh_process(measure_topic, topic, folder, here_and_now)

@@ -1,4 +1,4 @@
-"""On what the benchmarks run and where their results stand: data, machine, versions, day; folders."""
+"""On what the benchmarks run and where their results are: data, machine, versions, day; folders."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ COMPETITION_ROWS, COMPETITION_TEST_ROWS = 7049, 1783
 
 
 def data_folder() -> Path:
-    """wild15 where it is at hand, else a synthetic set of the competition's size, drawn once."""
+    """wild15 where it is there, else a synthetic set of the competition's size, drawn once."""
     if WILD15.is_dir():
         return WILD15
     if not SYNTHETIC.is_dir():

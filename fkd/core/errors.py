@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """A problem that the user can mend.
+    """A problem that the user can fix.
 
     Its text is one line: what was expected, what was received, what to do. The command line prints it
     without a stack trace and exits with status 1.

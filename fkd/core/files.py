@@ -37,8 +37,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); what was saved before stays whole; "
-            "mend this and run the same command again"
+            f"{path}: cannot be written ({error.strerror or error}); what was saved before is intact; "
+            "fix this and run the same command again"
         ) from error
     finally:
         with suppress(OSError):

@@ -37,7 +37,7 @@ def end_on_sigint() -> None:
 
 
 class InterruptedTrainingError(Exception):
-    """The training stopped because it was asked to; its text says what was saved and how to go on."""
+    """The training stopped because it was asked to; its text says what was saved and how to resume."""
 
 
 class StopRequest:
@@ -59,7 +59,7 @@ class StopRequest:
         return self._reason
 
     def stop(self, reason: str) -> None:
-        """Ask for a stop after the batch in hand."""
+        """Ask for a stop after the current batch."""
         self._reason = self._reason or reason
 
 

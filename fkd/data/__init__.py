@@ -1,6 +1,6 @@
 """From files to 96x96 faces.
 
-source           which data: a folder, Kaggle, the synthetic set, or what is at hand
+source           which data: a folder, Kaggle, the synthetic set, or what there is
 cache            a checked copy of a data set that loads fast
 formats          what a folder holds, and how it is read
 kaggle_csv       the competition's files, read fast and strictly

@@ -88,7 +88,7 @@ def checksum_files(files: dict[str, Path]) -> str:
             with path.open("rb") as stream:
                 listing += f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {path.name}\n"
         except OSError as error:
-            raise UserError(f"{path}: expected a readable file, received: {error}; mend this.") from error
+            raise UserError(f"{path}: expected a readable file, received: {error}; fix this.") from error
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
@@ -116,7 +116,7 @@ def _read_cache(path: Path, say: Say) -> tuple[FaceData, list[list[str | int]]] 
         about = json.loads(arrays["about"].item())
         if about["format"] != FORMAT:
             return None
-        # A spoilt table of contents can hide arrays.
+        # A damaged table of contents can hide arrays.
         if set(about["arrays"]) != arrays.keys() - {"about"}:
             raise ValueError("arrays are missing")
         return _from_arrays(about["checksum"], tuple(about["point_names"]), arrays), about["stamps"]

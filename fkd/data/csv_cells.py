@@ -1,4 +1,4 @@
-"""Strict reading of small CSV files: every value knows where it stands, for one clear line of complaint.
+"""Strict reading of small CSV files: every value knows where it stands, for one clear error message.
 
 Lines are counted as an editor counts them: the header is line 1.
 """
@@ -173,7 +173,7 @@ def integer(cell: Cell) -> int:
 
 
 def unique_integers(cells: Sequence[Cell]) -> list[int]:
-    """Whole numbers of which none comes twice, else UserError."""
+    """Distinct whole numbers, else UserError."""
     lines: dict[int, int] = {}
     for cell in cells:
         value = integer(cell)

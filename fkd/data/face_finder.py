@@ -21,13 +21,13 @@ _HAAR_FRAME = 0.95
 # these 29 and 3. Of 298 labelled faces of ibug68 they find 282, five windows 291. Of two boxes that share
 # more than 0.3 of their union the weightier one stays.
 _HAAR_MIN_NEIGHBOURS, _HAAR_LEAST_WEIGHT, _HAAR_OVERLAP = 8, 2.0, 0.3
-# A face is at least so large: the cascade's own window, and what bounds the time on a large photo.
+# A face is at least this large: the cascade's own window, and what bounds the time on a large photo.
 _HAAR_WINDOW_PX, _HAAR_MIN_PART = 24, 1 / 40
 
 # Measured on the labels of wild15's 1,946 training pictures with YuNet's five points (eyes, nose tip, mouth
-# corners), as no YuNet model was at hand: the frame's side is 3.85 times their root mean square distance from
-# their mean (quartiles 3.64 and 4.09), its centre lies 0.086 of it above that mean and 0.012 to the left,
-# which is left out.
+# corners), as no YuNet model was available: the frame's side is 3.85 times their root mean square distance
+# from their mean (quartiles 3.64 and 4.09), its centre lies 0.086 of it above that mean and 0.012 to the
+# left, which is left out.
 _YUNET_FRAME, _YUNET_UPWARD = 3.85, 0.086
 _YUNET_LONGEST_SIDE_PX = 1280  # larger photos are shrunk: YuNet's time grows with the pixels
 _YUNET_LEAST_SCORE = 0.8

@@ -40,7 +40,7 @@ class FaceData:
     point_names: the keypoints' names, in their order.
     groups: int64, one per training face; faces of one group show one person or photo. None if unknown.
     lookup: columns RowId, ImageId, FeatureName: the values that a submission must give, in its order.
-    solution: columns RowId, FeatureName, Location, Usage where the hidden labels are at hand, else None.
+    solution: columns RowId, FeatureName, Location, Usage where the hidden labels are known, else None.
     """
 
     name: str

@@ -85,7 +85,7 @@ def read_training(path: Path, say: Say = print, schema: Schema = KAGGLE15) -> Fa
     absent = np.isnan(keypoints)
     half_labelled = absent.any(axis=2) & ~absent.all(axis=2)
     if half_labelled.any():
-        say(f"{path}: {half_labelled.sum():,} points have only one coordinate and count as unlabelled.")
+        say(f"{path}: points with only one coordinate, which count as unlabelled: {half_labelled.sum():,}")
         keypoints[half_labelled] = np.nan
     return Faces(images, keypoints, np.arange(len(lines)))
 

@@ -32,7 +32,7 @@ BOX_MARGIN = 1.2
 _LARGEST_BOX = 2  # in sides of the photo
 _DLIB_ROOT = b"<dataset"
 _HEAD_BYTES = 4096
-_MEND = "correct it or fetch the file again."
+_CORRECTION = "correct it or fetch the file again."
 
 
 class Square(NamedTuple):
@@ -49,7 +49,7 @@ def cut_out(
     """A square of a photo as a face of 96x96 pixels, and the points in pixels of the face.
 
     The centre p of a photo's pixel comes to (p + 0.5 - left) * scale - 0.5. Beyond the photo's edges its
-    outermost pixels go on. photo: grey, shape (height, width). points_px: shape (points, 2).
+    outermost pixels are repeated. photo: grey, shape (height, width). points_px: shape (points, 2).
     """
     left, top, side = square
     rows, columns = (
@@ -183,7 +183,7 @@ def _photos_with_boxes(labels: Path, say: Say = lambda line: None) -> Iterator[t
     if not found:
         raise _wrong(str(labels), "at least one box", "none")
     if bare:
-        say(f"{labels}: {bare:,} photos have no box and are left out.")
+        say(f"{labels}: photos without a box, which are left out: {bare:,}")
 
 
 def _box_square(box: ET.Element, place: str, photo_shape: tuple[int, ...]) -> Square:
@@ -247,7 +247,7 @@ def _read_bytes(path: Path) -> bytes:
             raise UserError(f"{path}: expected a file, received none or something else; replace it.")
         return path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: expected a readable file, received: {error}; mend this.") from error
+        raise UserError(f"{path}: expected a readable file, received: {error}; fix this.") from error
 
 
 def _check_is_there(photo: Path, place: str) -> None:
@@ -269,7 +269,7 @@ def _number(text: str | None, place: str, what: str, lowest: float, highest: flo
 
 
 def _wrong(place: str, expected: str, received: str) -> UserError:
-    return UserError(f"{place}: expected {expected}, received {received}; {_MEND}")
+    return UserError(f"{place}: expected {expected}, received {received}; {_CORRECTION}")
 
 
 def _face(

@@ -1,4 +1,4 @@
-"""Which data: a folder, the Kaggle competition, the synthetic set, or whichever of them is at hand."""
+"""Which data: a folder, the Kaggle competition, the synthetic set, or whichever of them there is."""
 
 import re
 from contextlib import suppress
@@ -27,7 +27,7 @@ def load_data(source: str, say: Say = print, schema: Schema | None = None) -> Fa
 
     `auto` takes data/ if it holds the competition's files, else Kaggle if credentials are set, else the
     synthetic set. schema: the wanted points; None for those that are usual in the data's format.
-    Raises UserError if the data cannot be had, are damaged or hold other points.
+    Raises UserError if the data cannot be obtained, are damaged or hold other points.
     """
     source, reason = choose_source() if source == "auto" else (source, "as asked for")
     say(f"Data: {source} ({reason})")
@@ -81,9 +81,7 @@ def generate_synthetic(say: Say = print) -> Path:
         try:
             write_synthetic(SYNTHETIC_FOLDER)
         except OSError as error:
-            raise UserError(
-                f"Expected to write {SYNTHETIC_FOLDER}/, received: {error}; mend this."
-            ) from error
+            raise UserError(f"Expected to write {SYNTHETIC_FOLDER}/, received: {error}; fix this.") from error
     return SYNTHETIC_FOLDER
 
 
@@ -108,7 +106,7 @@ def has_kaggle_credentials() -> bool:
     try:
         return get_kaggle_credentials() is not None
     except (ValueError, OSError) as error:
-        raise _failed("readable Kaggle credentials", str(error), "mend or remove them") from error
+        raise _failed("readable Kaggle credentials", str(error), "correct or remove them") from error
 
 
 def download_from_kaggle() -> Path:
@@ -131,7 +129,7 @@ def download_from_kaggle() -> Path:
         received = f"no whole answer ({type(error).__name__})"
         raise _failed("to reach Kaggle", received, "check the network and try again") from error
     except (ValueError, OSError) as error:
-        raise _failed("to store Kaggle's files", str(error), "mend this") from error
+        raise _failed("to store Kaggle's files", str(error), "fix this") from error
 
 
 def _refused(status: int) -> UserError:

@@ -28,8 +28,8 @@ def _labels(data: FaceData) -> list[str]:
     labelled = is_labelled(data.training.keypoints)
     schema = schema_of(data.point_names)
     lines = [
-        f"  {labelled[:, schema.indices(subset)].all(axis=1).sum():,} training faces have all {len(names)} "
-        f"points of '{subset}'"
+        f"  training faces with all {len(names)} points of '{subset}': "
+        f"{labelled[:, schema.indices(subset)].all(axis=1).sum():,}"
         for subset, names in schema.subsets.items()
     ]
     if labelled.all():
@@ -43,8 +43,8 @@ def _values_to_submit(data: FaceData) -> list[str]:
     if data.lookup.empty:
         return []
     asked = Counter(data.lookup["ImageId"].value_counts().tolist())
-    by_count = ", ".join(f"{images:,} images ask for {values}" for values, images in sorted(asked.items()))
+    by_count = ", ".join(f"{images:,} x {values}" for values, images in sorted(asked.items()))
     return [
-        f"  {len(data.lookup):,} values to submit: {by_count}",
-        f"  hidden labels: {'none' if data.solution is None else 'at hand'}",
+        f"  {len(data.lookup):,} values to submit (images x values): {by_count}",
+        f"  hidden labels: {'none' if data.solution is None else 'available'}",
     ]

@@ -165,7 +165,7 @@ def _write_checked(
 
 @contextmanager
 def _full_precision() -> Iterator[None]:
-    """Keep a GPU from rounding factors to TF32, some hundredths of a pixel, other ones in each program."""
+    """Keep a GPU from rounding factors to TF32: hundredths of a pixel, which differ between programs."""
     if keras.backend.backend() != "tensorflow":
         yield
         return

@@ -34,7 +34,7 @@ CROP_FIRST = "cut the face out before, framed like the training faces"
 
 _CARD = """# {run}: keypoints of a face
 
-{number} networks that fkd trained, averaged inside one model. Give it grey faces, it answers with points.
+Networks that fkd trained, averaged inside one model: {number}. It takes grey faces and returns their points.
 
 | | |
 |---|---|

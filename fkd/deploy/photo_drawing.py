@@ -11,7 +11,7 @@ from fkd.data.photos import Photo
 
 _JPEG_QUALITY = 92
 _YELLOW_BGR = (60, 220, 250)
-# A picture is enlarged by a whole number until its smallest face is so wide, or the picture so long.
+# A picture is enlarged by a whole number until its smallest face is this wide, or the picture this long.
 _LEAST_FACE_PX, _LONGEST_ENLARGED_PX = 160, 2000
 
 

@@ -105,7 +105,7 @@ def predict_photos(
     """Write a picture for every photo with faces, and points.json and points.csv for all, into `output`.
 
     A photo that cannot be read is reported in one line and listed in the JSON under `unreadable`. A picture
-    that cannot be written is reported too, and its points stay. The others go on; returns how many photos
+    that cannot be written is reported too, and its points stay. The others are done; returns how many photos
     failed. No picture replaces another one of the same call, nor a photo.
     Raises UserError for a detector that cannot be read, for a folder that cannot be written, and where no
     photo can be read: then what an earlier call wrote stays.

@@ -43,7 +43,7 @@ def asked_counts(lookup: "pd.DataFrame", image_ids: npt.NDArray[np.int64], schem
 
 
 def offsets_px(predictions: Array, truth: Array, counts: Counts, wanted: Counts) -> npt.NDArray[np.float64]:
-    """What labels of faces with as many labelled points are off by on average, shape (wanted, points, 2).
+    """The mean offset of the labels of faces with as many labelled points, shape (wanted, points, 2).
 
     predictions, truth: shape (rows, points, 2), NaN where there is no label; counts: labelled points of each
     row; wanted: those of the faces that the offsets are for.

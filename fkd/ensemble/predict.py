@@ -55,7 +55,7 @@ class Ensemble:
 
         Both in pixels of the faces, points in schema order, NaN where no specialist predicts. The spread is
         the standard deviation over the members, the root of the summed variances of x and y. The experiment's
-        `prediction.detector` is left aside: the faces have been found.
+        `prediction.detector` is ignored: the faces have been found.
         """
         if not len(faces):
             points = len(self.experiment.schema_points.names)
@@ -131,25 +131,25 @@ def chosen_members(run: Run, experiment: Experiment, say: Say) -> dict[str, list
             if not is_done(run.member(specialist, index)):
                 raise UserError(
                     f"{run.path}: {MemberId(specialist, index).name}: expected a finished member with whole "
-                    "files, received none; go on with fkd train, then fkd select"
+                    "files, received none; continue with fkd train, then fkd select"
                 )
         if members:
             chosen[specialist] = members
     if not chosen:
-        raise UserError(f"{run.path}: expected a finished member, received none; go on with fkd train")
+        raise UserError(f"{run.path}: expected a finished member, received none; continue with fkd train")
     return chosen
 
 
 def find_run(store: Path, name: str | None) -> Run:
     """The run of that name in a store (`comparison/ensemble-kaggle` too); without a name the last selected.
 
-    Raises UserError, naming the runs at hand, where there is none.
+    Raises UserError, naming those that there are, where there is none.
     """
     if name is not None:
         run = Run(store / name)
         if not run.experiment.is_file():
             at_hand = ", ".join(other.name for other in runs_in(store)) or "none"
-            raise UserError(f"--run {name}: no such run in {store}; runs at hand: {at_hand}")
+            raise UserError(f"--run {name}: no such run in {store}; available runs: {at_hand}")
         return run
     selected = [run for run in runs_in(store) if run.selection.is_file()]
     if not selected:

@@ -1,7 +1,7 @@
-"""What is asked of fkd, and the folder that keeps what came of it.
+"""What fkd is asked for, and the folder that keeps the results.
 
 experiment    `Experiment`: one validated object for one YAML file
-files         experiment files found, laid over their base, overridden, validated
+files         experiment files found, merged over their base, overridden, validated
 settings      what all sections of a file share
 yaml_reading  YAML of a bounded size, every key given once
 specialists   section: who learns which points from which rows

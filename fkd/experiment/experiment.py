@@ -29,8 +29,8 @@ class Experiment(Settings):
     network: of at most 250,000,000 parameters.
     variants: members take these in turn: those that are trained alike err alike, and gain less by being
     averaged.
-    dropped_labels: a CSV with the columns row and keypoint, such as a run's far_labels.csv; what it names
-    trains nobody. It is read once, when a run begins.
+    dropped_labels: a CSV with the columns row and keypoint, such as a run's far_labels.csv; no member
+    learns from the labels that it names. It is read once, when a run begins.
     teacher: another experiment, trained on the same data; what it predicts of the training faces is learned
     in place of their labels.
     """
@@ -64,7 +64,7 @@ class Experiment(Settings):
                 if points != others and (shared := points & others):
                     point = schema.names[min(shared)]
                     raise ValueError(
-                        f"specialists.{name} predicts {point}, which one with other points predicts too"
+                        f"specialists.{name} predicts {point}, which one with other points predicts, too"
                     )
             known.append(points)
         return self

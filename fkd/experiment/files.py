@@ -1,4 +1,4 @@
-"""Experiment files: found by name, laid over their base, overridden and validated."""
+"""Experiment files: found by name, merged over their base, overridden and validated."""
 
 import difflib
 from collections.abc import Sequence
@@ -58,8 +58,8 @@ def experiment_file(name_or_path: str) -> Path:
     meant = f"did you mean {nearest[0]}? " if nearest else ""
     first = ", ".join(file.stem for file in sorted(EXPERIMENTS_FOLDER.glob("*.yaml"))) or "none"
     raise UserError(
-        f"{name_or_path}: no such experiment in {EXPERIMENTS_FOLDER}/; {meant}at hand: {first}; more lie in "
-        "its folders, and any file may be named by its path"
+        f"{name_or_path}: no such experiment in {EXPERIMENTS_FOLDER}/; {meant}available: {first}; more are "
+        "in its folders, and any file may be named by its path"
     )
 
 

@@ -39,7 +39,7 @@ class Dense(Settings):
 class Head(Settings):
     """How feature maps become coordinates: pooled or flattened, dropout, dense layers, the output.
 
-    output: `linear`, or `scaled_sigmoid`, which can point nowhere outside the frame.
+    output: `linear`, or `scaled_sigmoid`, which cannot point outside the frame.
     """
 
     draws_maps: ClassVar[Literal[False]] = False  # its outputs are coordinates

@@ -23,8 +23,8 @@ class Prediction(Settings):
     peaks: how the maps of networks that draw them are read; validation during training reads `soft_argmax`.
     mirrored: every face is predicted as it is and mirrored, and the two are averaged.
     views: the number of views of a face that are averaged: as it is, and turned, scaled and moved a little.
-    label_offsets: a submission adds what the labels of validation faces with as many labelled points as are
-    asked for are off by on average: sources label by different conventions, and other points.
+    label_offsets: a submission adds the mean offset of the labels of those validation faces that have as many
+    labelled points as it is asked for: sources differ in their conventions and in the points that they label.
     """
 
     detector: Literal["none", "haar"] = "none"

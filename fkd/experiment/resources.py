@@ -9,7 +9,7 @@ class Resources(Settings):
     """A member's share of a machine, wherever it is trained.
 
     cpus: cores, and threads of TensorFlow; None for all that the machine has, divided among the members that
-    train side by side. With another number the last bits of what is learnt on a CPU are others.
+    train side by side. With another number, results on a CPU differ in their last bits.
     gpus: share of one GPU on a Ray cluster that has any; 0 trains on the CPU there.
     """
 

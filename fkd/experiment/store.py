@@ -53,8 +53,8 @@ _EXPERIMENT_WAY_OUT = (
 class HistoryColumn(StrEnum):
     """The columns of history.csv, one line an epoch.
 
-    images: how many trained the member in it. loss, rmse_px: on augmented training images, in pixels the
-    latter. training_seconds: without the validation, which `seconds` includes. The histories of older runs
+    images: how many trained the member in it. loss, rmse_px: on augmented training images, the latter in
+    pixels. training_seconds: without the validation, which `seconds` includes. The histories of older runs
     have neither images nor training_seconds.
     """
 
@@ -234,11 +234,11 @@ def move_aside(run: Run) -> Path | None:
 
 
 def open_run(run: Run, experiment: Experiment, provenance: dict[str, str], say: Say = print) -> None:
-    """Create a run or go on with it.
+    """Create a run or continue it.
 
     `provenance` holds at least `data_checksum`. The number of members and the selection may change
     between calls. Raises UserError, listing the differences, when anything else does. Of experiment and
-    provenance, one that is missing where members have been trained is written anew, which is said.
+    provenance, one that is missing where members have been trained is written anew and reported.
     """
     run.path.mkdir(parents=True, exist_ok=True)
     checksum, begun = provenance["data_checksum"], run.has_members
@@ -279,7 +279,7 @@ def parse_experiment(content: bytes, place: str) -> Experiment:
 def refuse_other_run(
     place: str, former: Experiment, former_checksum: str, experiment: Experiment, checksum: str
 ) -> None:
-    """Raise UserError, listing the differences, unless `place` may go on with this experiment and data."""
+    """Raise UserError, listing the differences, unless `place` may continue with this experiment and data."""
     changes = trained_otherwise(former, experiment)
     if former_checksum != checksum:
         changes.append(f"data: {former_checksum[:12]} -> {checksum[:12]}")

@@ -22,7 +22,7 @@ from fkd.report.style import COLUMN_IN, CSS, CSS_PX_PER_IN, DARK, LIGHT, Theme
 # No script, font, picture or connection from anywhere: a browser holds the page to it.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
-# Of the 256 colours of a picture, these are grey; a colour is grey if red, green and blue are so near.
+# Of the 256 colours of a picture, these are grey; a colour is grey if red, green and blue are this close.
 _GREYS = 96
 _GREATEST_SPREAD_OF_GREY = 12
 

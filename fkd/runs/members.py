@@ -77,7 +77,7 @@ def train_members(
             train_together(pools[group[0].kind], [member_steps(task, held_elsewhere) for task in group])
         if held_elsewhere == waiting:
             holders = (f"{task.name} by {_holder(job.run, task, remote)}" for task in waiting)
-            progress.say_once(f"Waiting for members that others train: {', '.join(holders)}")
+            progress.say_once(f"Waiting for members that other processes train: {', '.join(holders)}")
             _pause(stop)
         waiting = held_elsewhere
 
@@ -126,7 +126,7 @@ def _held(
         try:
             remote.pull_member(folder)
         except RemoteUnreachableError as error:
-            progress.say(f"{error}; {folder.path} goes on from what is here")
+            progress.say(f"{error}; {folder.path} continues from what is here")
         try:
             yield lease.lost
         finally:
@@ -150,13 +150,15 @@ def _holder(run: Run, task: MemberTask, remote: RemoteStore | None) -> str:
     folder = run.member(*task.member)
     if here := lock_holder(folder):
         return str(here)
-    return remote.holder(folder) if remote else "a process that ends just now"
+    return remote.holder(folder) if remote else "a process that is just ending"
 
 
 def _pause(stop: StopRequest) -> None:
-    """Wait for a while; a stop is heard at once."""
+    """Wait for a while; a stop ends the wait at once."""
     until_s = time.monotonic() + LOOK_AGAIN_S
     while time.monotonic() < until_s:
         if stop.reason:
-            raise InterruptedTrainingError(f"{stop.reason}: nothing was in hand; run the same command again")
+            raise InterruptedTrainingError(
+                f"{stop.reason}: nothing was being trained; run the same command again"
+            )
         time.sleep(0.2)

@@ -63,14 +63,14 @@ class Progress:
         self._said_once = line
 
     def start_member(self, name: str, epoch: int, batch: int) -> None:
-        """A member begins, or goes on after this many epochs and batches of the next one."""
+        """A member begins, or resumes after this many epochs and batches of the next one."""
         self._epochs[name], self._validations[name] = epoch, ""
         if not self._training:
             self._last_batch_s = time.monotonic()
         self._training.add(name)
         self._last_plain_s = 0.0
         if epoch or batch:
-            self.say(f"{name}: going on after epoch {epoch}, batch {batch}")
+            self.say(f"{name}: resuming after epoch {epoch}, batch {batch}")
 
     def batch(self, name: str, number: int, batches: int, loss: float, images: int) -> None:
         """A member is trained on one more batch; `loss` is the epoch's mean so far."""

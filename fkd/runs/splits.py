@@ -22,7 +22,7 @@ class Split:
     """A specialist's training and validation rows of training.csv, the same for every member.
 
     validation_groups: one number per validation row; rows of one group show one person or photo.
-    dropped_labels: (row, point of the schema) of labels that train nobody, shape (labels, 2).
+    dropped_labels: (row, point of the schema) of labels that no member learns from, shape (labels, 2).
     distilled_px: what trains in place of the labels, shape (training rows, points of the schema, 2) in
     pixels; None where the labels do.
     """

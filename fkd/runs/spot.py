@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from fkd.core.interrupt import StopRequest
 from fkd.core.say import Say
 
-# The variable by which the AWS SDKs, too, are told another address.
+# The variable that gives the AWS SDKs, too, another address.
 ENDPOINT_VARIABLE = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 _DEFAULT_ENDPOINT = "http://169.254.169.254"
 _POLL_INTERVAL_S = 5.0
@@ -38,7 +38,7 @@ def watch_ec2(request: StopRequest, say: Say, poll_interval_s: float = _POLL_INT
                 reachable = True
             except (OSError, ValueError) as error:
                 if reachable:
-                    say(f"Spot notice: {endpoint} does not answer ({error}); going on without, asking again")
+                    say(f"Spot notice: {endpoint} does not answer ({error}); asking again")
                 reachable = False
             over.wait(poll_interval_s)
 

@@ -6,7 +6,7 @@ member_files            its history, logs and, at its end, all that is kept; don
 network_pool            compiled networks in which members are trained; the compiled step
 augment                 `Batches(seed)(epoch, index)`: augmented batches as a pure function
 batches                 whose batches a member sees; the next ones are prepared ahead
-state                   everything a training needs to go on, in one atomic file
+state                   everything a training needs to resume, in one atomic file
 progress                what a training tells to whoever shows it
 predict                 a network's outputs as points in pixels
 test_time_augmentation  views of a face whose predictions are averaged

@@ -115,7 +115,7 @@ class Warp:
             np.matmul(used @ terms, used.T, out=maps)
             if perspective[i]:
                 maps[:2] /= maps[2]
-            # Edges go on unchanged: reflected, they would show a second eye or mouth that no label speaks of.
+            # Edges are repeated: reflected, they would show a second eye or mouth that no label speaks of.
             images[i] = cv2.remap(
                 images[i], maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )

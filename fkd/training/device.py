@@ -11,7 +11,7 @@ import keras
 from fkd.core.errors import UserError
 from fkd.experiment.training import Precision, Training
 
-# Of its share of a GPU's memory a process takes so much: CUDA itself needs some.
+# Of its share of a GPU's memory a process takes this much: CUDA itself needs some.
 _USED_OF_SHARE = 0.9
 
 # Linux tells here what a processor can do, and calls bfloat16 so: Intel and AMD, Intel's matrices, ARM.
@@ -50,7 +50,7 @@ def precision_here(asked: Precision) -> Precision:
 
 
 def precision_note(asked: Precision) -> str:
-    """What is to be said after the device where its precision is another than asked for."""
+    """What to report after the device where its precision is another than asked for."""
     here = precision_here(asked)
     return "" if here == asked else f", in {here}: no instructions for bfloat16 here"
 
@@ -77,7 +77,7 @@ def take_share(cpus: int | None, gpu_memory: float = 1.0) -> None:
     except RuntimeError as error:
         raise UserError(
             f"resources.cpus: expected as many as this process has computed with, received {cpus}; train "
-            "experiments with different ones by commands of their own"
+            "experiments with other numbers in separate commands"
         ) from error
 
 

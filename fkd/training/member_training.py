@@ -190,7 +190,7 @@ class MemberTraining:
         if reason:
             raise InterruptedTrainingError(
                 f"{reason}: {self._task.name} is saved after epoch {self._state.epoch}, "
-                f"batch {self._state.batch}; run the same command again to go on"
+                f"batch {self._state.batch}; run the same command again to resume"
             )
 
     def _save(self) -> None:

@@ -1,4 +1,4 @@
-"""Everything that a training run needs to go on exactly, in one atomic file.
+"""Everything that a training run needs to resume exactly, in one atomic file.
 
 The file is an .npz without pickles: the network's variables (seed generators included), the optimizer's, the
 best weights so far, the counters and history as JSON text, and a checksum over all of it. The state before
@@ -34,7 +34,7 @@ class TrainingState:
     """Where the training of a member stands, besides its variables.
 
     epoch and best_epoch count finished epochs, so 0 means none; batch counts the finished batches of the
-    epoch in hand, epoch_seconds and epoch_images what it took so far, epoch_sums the loss and the metrics
+    current epoch, epoch_seconds and epoch_images what it took so far, epoch_sums the loss and the metrics
     summed over these images (Keras forgets them with every batch). history holds one record an epoch.
     best_weights are the network's weights after best_epoch. saving_seconds is the time spent on writing
     states.
@@ -52,7 +52,7 @@ class TrainingState:
     best_weights: list[npt.NDArray[Any]] = field(default_factory=list)
 
     def epoch_mean(self, name: str) -> float:
-        """The mean of the loss or of a metric over the images of the epoch in hand."""
+        """The mean of the loss or of a metric over the images of the current epoch."""
         return self.epoch_sums[name] / self.epoch_images
 
 

@@ -1,6 +1,6 @@
 """Views of a face whose predictions are averaged: turned, scaled and moved a little.
 
-Errors that depend on where the face happens to stand in the picture are other in every view.
+Errors that depend on where the face happens to stand in the picture differ from view to view.
 """
 
 import cv2
@@ -16,7 +16,7 @@ Matrix = npt.NDArray[np.float64]
 
 
 def view_matrices(count: int) -> list[Matrix]:
-    """So many maps from a face's pixels to a view's, shape (2, 3) each; the first is the face as it is.
+    """This many maps from a face's pixels to a view's, shape (2, 3) each; the first is the face as it is.
 
     The others spread evenly over angles, scales and shifts (Halton 1960); more begin with the same ones.
     """

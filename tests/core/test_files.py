@@ -29,7 +29,7 @@ def _fail_halfway(path: Path) -> None:
 def test_an_interrupted_write_leaves_the_former_file(tmp_path: Path):
     path = tmp_path / "file.txt"
     atomic_write_bytes(path, b"former")
-    expected = "file.txt: cannot be written \\(No space left on device\\); what was saved before stays whole"
+    expected = "file.txt: cannot be written \\(No space left on device\\); what was saved before is intact"
     with pytest.raises(UserError, match=expected), atomic_path(path) as temporary:
         _fail_halfway(temporary)
     assert path.read_bytes() == b"former"

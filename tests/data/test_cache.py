@@ -147,9 +147,9 @@ def test_damage_anywhere_is_noticed_or_harmless(folder: Path) -> None:
     tail = range(len(sound) - 1500, len(sound), 7)  # the archive's table of contents
     noticed = 0
     for place in [*rng.integers(len(sound), size=50), *range(0, 400, 7), *tail]:
-        spoilt = bytearray(sound)
-        spoilt[place] ^= 1 << rng.integers(8)
-        path.write_bytes(spoilt)
+        damaged_bytes = bytearray(sound)
+        damaged_bytes[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged_bytes)
         data, said = load(folder)
         assert_same(first, data)
         noticed += any("damaged and is built anew" in line for line in said)

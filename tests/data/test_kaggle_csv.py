@@ -148,7 +148,7 @@ def test_missing_labels_and_places_outside_the_frame(tmp_path: Path) -> None:
     keypoints = read_training(write_table(tmp_path, "training", table), said.append).keypoints
     np.testing.assert_array_equal(keypoints[0, :4], [[np.nan] * 2, [np.nan] * 2, [-7.25, 100], [6, 7]])
     assert [line.partition(": ")[2] for line in said] == [
-        "1 points have only one coordinate and count as unlabelled."
+        "points with only one coordinate, which count as unlabelled: 1"
     ]
 
 

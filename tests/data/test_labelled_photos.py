@@ -230,7 +230,7 @@ def test_parts_may_stand_in_any_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(received, expected)
 
 
-def test_photos_without_boxes_are_left_out_and_said(tmp_path: Path) -> None:
+def test_photos_without_boxes_are_left_out_and_reported(tmp_path: Path) -> None:
     ignored = box_xml(parts=0).replace("<box", "<box ignore='1'")
     images = [
         image_xml("gone.png"),
@@ -240,7 +240,7 @@ def test_photos_without_boxes_are_left_out_and_said(tmp_path: Path) -> None:
     said: list[str] = []
     data = read_dlib(write_dlib(tmp_path, dlib_xml(*images)), said.append)
     assert len(data.training.ids) == 1
-    assert said == [f"{tmp_path / 'labels.xml'}: 2 photos have no box and are left out."]
+    assert said == [f"{tmp_path / 'labels.xml'}: photos without a box, which are left out: 2"]
 
 
 def test_other_xml_is_no_label_file(tmp_path: Path) -> None:

@@ -107,9 +107,11 @@ def test_a_user_name_without_a_key_is_no_credential(monkeypatch: pytest.MonkeyPa
     assert choose_source()[0] == "synthetic"
 
 
-def test_broken_credentials_are_said(empty_place: Path) -> None:
+def test_broken_credentials_are_reported(empty_place: Path) -> None:
     (empty_place.parent / "home" / ".kaggle" / "kaggle.json").write_text("{")
-    with pytest.raises(UserError, match=r"Invalid Kaggle credentials file at .*kaggle\.json; mend or remove"):
+    with pytest.raises(
+        UserError, match=r"Invalid Kaggle credentials file at .*kaggle\.json; correct or remove"
+    ):
         load("auto")
 
 

@@ -1,4 +1,4 @@
-"""Splits: near-duplicates found, groups kept whole, the fraction met, nothing hanging on the rows' order."""
+"""Splits: near-duplicates found, groups kept whole, the fraction met, the rows' order without effect."""
 
 from collections.abc import Sequence
 from random import Random

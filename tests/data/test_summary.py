@@ -27,9 +27,9 @@ def test_summary_counts_faces_labels_and_values_asked_for(tmp_path: Path) -> Non
     lines = [" ".join(line.split()) for line in summarise(data)]
     assert lines[:5] == [
         "tiny: 3 training faces, 2 test images",
-        "1 training faces have all 15 points of 'all'",
-        "2 training faces have all 4 points of 'four'",
-        "2 training faces have all 11 points of 'eleven'",
+        "training faces with all 15 points of 'all': 1",
+        "training faces with all 4 points of 'four': 2",
+        "training faces with all 11 points of 'eleven': 2",
         "labels by point:",
     ]
     assert "nose_tip 2" in lines
@@ -37,8 +37,8 @@ def test_summary_counts_faces_labels_and_values_asked_for(tmp_path: Path) -> Non
     assert "left_eye_center 3" in lines
     assert lines[-5:] == [
         "points labelled outside the frame (they are kept): 1",
-        "38 values to submit: 1 images ask for 8, 1 images ask for 30",
-        "hidden labels: at hand",
+        "38 values to submit (images x values): 1 x 8, 1 x 30",
+        "hidden labels: available",
         "groups of one person or photo: 2",
         "SHA-256 of the files: abc",
     ]
@@ -51,7 +51,7 @@ def test_photos_without_a_test_set_in_words(tmp_path: Path) -> None:
     files = find_asf_files(write_imm(tmp_path))
     assert summarise(read_asf_files("imm", "abc", files, print, IMM73)) == [
         "imm: 3 training faces, 0 test images",
-        "  3 training faces have all 73 points of 'all'",
+        "  training faces with all 73 points of 'all': 3",
         "  points labelled outside the frame (they are kept): 0",
         "  groups of one person or photo: 2",
         "  SHA-256 of the files: abc",
@@ -63,7 +63,7 @@ def test_listed_points_in_words(tmp_path: Path) -> None:
     data = read_asf_files("imm", "abc", files, print, listed_schema(("chin", "nose_tip")))
     data.training.keypoints[0, 1] = np.nan
     assert summarise(data)[1:5] == [
-        "  2 training faces have all 2 points of 'all'",
+        "  training faces with all 2 points of 'all': 2",
         "  labels by point:",
         "    chin           3",
         "    nose_tip       2",

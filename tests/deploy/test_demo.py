@@ -1,4 +1,4 @@
-"""The demo in a browser: a dropped photo comes back with its points; what is too large is said."""
+"""The demo in a browser: a dropped photo comes back with its points; what is too large is reported."""
 
 import base64
 import os
@@ -172,7 +172,7 @@ def test_a_dropped_photo_comes_back_with_points_in_the_right_place(
     assert demo.problems == []
 
 
-def test_what_is_too_large_or_no_picture_is_said(demo: Watched, tmp_path: Path) -> None:
+def test_what_is_too_large_or_no_picture_is_reported(demo: Watched, tmp_path: Path) -> None:
     heavy, vast, torn = tmp_path / "heavy.png", tmp_path / "vast.png", tmp_path / "torn.png"
     heavy.write_bytes(bytes(MAX_FILE_BYTES + 1))
     cv2.imwrite(str(vast), np.zeros((5001, 8000), np.uint8))

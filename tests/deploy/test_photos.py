@@ -112,7 +112,7 @@ def test_results_as_files(tmp_path: Path) -> None:
     assert read_photo(tmp_path / "out" / photo["picture"]).grey.shape == (280, 300)
 
 
-def test_no_face_is_said_and_no_failure(tmp_path: Path) -> None:
+def test_no_face_is_reported_and_no_failure(tmp_path: Path) -> None:
     path = blank_photo(tmp_path / "wall.png")
     failed, said, results, table = predict(tmp_path / "out", path)
     assert failed == 0

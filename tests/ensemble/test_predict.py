@@ -110,7 +110,7 @@ def test_points_of_a_specialist_without_members_are_left_out(run: Run) -> None:
 def test_a_run_without_finished_members_is_one_line(run: Run) -> None:
     for member in run.read_experiment().members:
         run.member(*member).done.unlink()
-    with pytest.raises(UserError, match="expected a finished member, received none; go on with fkd train"):
+    with pytest.raises(UserError, match="expected a finished member, received none; continue with fkd train"):
         load(run)
 
 
@@ -161,7 +161,7 @@ def test_a_run_in_a_folder_of_the_store(tmp_path: Path) -> None:
 
 def test_an_unknown_run_names_those_at_hand(tmp_path: Path) -> None:
     write_run(tmp_path, "ensemble-faces", None)
-    with pytest.raises(UserError, match=r"--run other: no such run in .*; runs at hand: ensemble-faces"):
+    with pytest.raises(UserError, match=r"--run other: no such run in .*; available runs: ensemble-faces"):
         find_run(tmp_path, "other")
     with pytest.raises(UserError, match="expected a run whose members were selected, received none"):
         find_run(tmp_path, None)

@@ -41,7 +41,7 @@ def test_the_published_recipe():
         ("training.schedule.name=warm", "training.schedule: "),
         ("training.schedule={name: exponential_decay, rate: 1}", "training.schedule.epochs: Field required"),
         ("prediction.detector=yunet", "prediction.detector: Input should be 'none' or 'haar'"),
-        ("specialists.four.keypoints=all", "which one with other points predicts too"),
+        ("specialists.four.keypoints=all", "which one with other points predicts, too"),
         (
             "specialists.four.validation_fold=5",
             "expected at most 4, as a validation_fraction of 0.2",

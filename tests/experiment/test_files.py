@@ -38,7 +38,7 @@ def test_an_override_of_another_form_is_one_clear_line(setting: str, words: str)
 def test_a_mistyped_name_gets_the_nearest_and_a_short_list():
     with pytest.raises(UserError, match=r"^resnet81: no such .* did you mean resnet18\? .*quick, student"):
         load_experiment("resnet81")
-    with pytest.raises(UserError, match=r"^nought: no such experiment in experiments/; at hand: champion"):
+    with pytest.raises(UserError, match=r"^nought: no such experiment in experiments/; available: champion"):
         load_experiment("nought")
     with pytest.raises(UserError, match=r"^nought.yaml: expected an experiment file, found none"):
         load_experiment("nought.yaml")

@@ -65,7 +65,7 @@ def test_a_run_is_moved_aside_and_not_deleted(tmp_path: Path, experiment: Experi
     assert move_aside(Run(tmp_path / "nought")) is None
 
 
-def test_an_absent_run_is_said(tmp_path: Path):
+def test_an_absent_run_is_reported(tmp_path: Path):
     with pytest.raises(UserError, match=r"no such run; train it first"):
         Run(tmp_path / "nought").read_experiment()
 

@@ -4,7 +4,7 @@
 
 Every round trains the ensemble in a new store. The process is killed by SIGKILL or SIGTERM at a
 random moment: while it starts, in the middle of a batch, inside a save, inside an upload to the
-remote store. Now and then the machine is lost: its local store is removed and the next one goes on
+remote store. Now and then the machine is lost: its local store is removed and the next one resumes
 from the remote store. At the end of a round every member's final state, best weights, validation
 predictions and history must be those of an undisturbed run, bit for bit. Rounds follow until the
 kills are spent.
@@ -142,7 +142,7 @@ def disturb(chaos: Chaos, tally: Tally) -> bool:
 
 
 def saves_of_held_members(folder: Path) -> list[float]:
-    """When the member in hand was last saved; none if that was before this process took it."""
+    """When the current member was last saved; none if that was before this process took it."""
     saves_s = []
     for lock in folder.glob("models_store/*/*/*/lock.txt"):
         state = lock.with_name("state.npz")

@@ -69,7 +69,7 @@ def find_dots(images: Array) -> Array:
 def dot_errors(augmentation: Augmentation, dots: int = 400) -> tuple[Array, Array]:
     """Distances in px from the dots found to the keypoints, and to the places where they were drawn.
 
-    Every image has one dot, its only labelled point. Row order hangs on seed and epoch alone, so a second
+    Every image has one dot, its only labelled point. Row order depends on seed and epoch alone, so a second
     `Batches` without augmentation gives the places in the same order.
     """
     rng = np.random.default_rng(dots)

@@ -21,7 +21,7 @@ def write_photo(path: Path, width: int, height: int) -> Path:
 
 
 def asf_text(photo: str, count: int = len(IMM73.names)) -> str:
-    """A shape file whose point k stands at 0.4 + k / 1000 of the width and 0.5 of the height."""
+    """A shape file whose point k is at 0.4 + k / 1000 of the width and 0.5 of the height."""
     points = "".join(f"0\t0\t{0.4 + k / 1000:.3f}\t0.500\t{k}\t0\t0\n" for k in range(count))
     return f"# shape\n\n{count}\n\n# points\n{points}\n# host image\n{photo}\n"
 
@@ -35,7 +35,7 @@ def write_imm(folder: Path, stems: Sequence[str] = ("01_01", "01_02", "02_01")) 
 
 
 def box_xml(box: Box = (20, 30, 80, 60), parts: int = len(IBUG68.names)) -> str:
-    """A box whose part k stands at (40 + k / 2, 50) pixels of the photo."""
+    """A box whose part k is at (40 + k / 2, 50) pixels of the photo."""
     left, top, width, height = box
     points = "".join(f"<part name='{k:02}' x='{40 + k / 2}' y='50'/>\n" for k in range(parts))
     return f"<box top='{top}' left='{left}' width='{width}' height='{height}'>\n{points}</box>\n"

@@ -1,4 +1,4 @@
-"""Where the repository stands, and the real faces beside it, where they are at hand."""
+"""Where the repository is, and the real faces beside it, where there are any."""
 
 from pathlib import Path
 

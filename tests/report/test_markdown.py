@@ -15,7 +15,7 @@ def test_only_the_part_between_the_marks_changes(tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", [None, "no marks\n", "<!-- begin: written by it -->\n"])
-def test_missing_marks_are_said(tmp_path: Path, text: str | None):
+def test_missing_marks_are_reported(tmp_path: Path, text: str | None):
     path = tmp_path / "README.md"
     if text is not None:
         path.write_text(text)

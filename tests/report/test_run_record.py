@@ -67,7 +67,7 @@ def test_predictions_that_are_no_numbers_are_left_out(tmp_path: Path):
     assert record.remarks == ("four: 00 left out, predictions not finite",)
 
 
-def test_choosing_a_member_without_numbers_is_said(tmp_path: Path):
+def test_choosing_a_member_without_numbers_is_reported(tmp_path: Path):
     by_hand = {"policy": "indices", "indices": {"four": [0], "eleven": [0]}}
     factors = {"four": (math.nan, 1.0), "eleven": (1.0,)}
     record = read_run(write_run(tmp_path, FACES, factors, selection=by_hand), FACES)

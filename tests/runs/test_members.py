@@ -146,7 +146,7 @@ def test_members_that_are_trained_alike_but_for_their_batches_share_networks(
     assert first is second is fourth is not third
 
 
-def test_a_damaged_member_is_said_and_trained_again(setting: Setting):
+def test_a_damaged_member_is_reported_and_trained_again(setting: Setting):
     setting.train()
     folder = setting.run.member("four", 1)
     folder.done.write_text(json.dumps({"files": {"validation.npy": "0" * 64}}))
@@ -172,15 +172,15 @@ def test_a_member_that_another_process_holds_comes_last(setting: Setting, monkey
     monkeypatch.setattr("fkd.runs.members.time.sleep", lambda seconds: (let_go.set(), other.join()))
     setting.train()
     assert FakeTraining.trained == ["eleven/00", "four/01", "four/00"]
-    assert setting.said().count("Waiting for members that others train: four/00 by process") == 1
+    assert setting.said().count("Waiting for members that other processes train: four/00 by process") == 1
 
 
-def test_a_stop_is_heard_while_waiting(setting: Setting):
+def test_a_stop_ends_the_waiting(setting: Setting):
     stop = StopRequest()
     stop.stop("SIGTERM")
     remote = FakeRemote()
     remote.held_elsewhere = {"four", "eleven"}
-    with pytest.raises(InterruptedTrainingError, match="SIGTERM: nothing was in hand"):
+    with pytest.raises(InterruptedTrainingError, match="SIGTERM: nothing was being trained"):
         setting.train(stop, remote)
     assert "four/00 by elsewhere, pid 1" in setting.said()
     assert FakeTraining.trained == []

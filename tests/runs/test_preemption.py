@@ -77,7 +77,7 @@ def test_a_signal_saves_says_so_and_exits_with_75(
     process = Running("train", tiny_experiment, "--data", faces_folder, "--set", "training.max_epochs=500")
     error = _interrupt(process, number, after="epoch 1/")
     assert process.returncode == 75
-    place = r"after epoch \d+, batch \d+; run the same command again to go on"
+    place = r"after epoch \d+, batch \d+; run the same command again to resume"
     assert re.fullmatch(f"fkd: {number.name}: four/00 is saved {place}\n", error)
 
 
@@ -102,7 +102,7 @@ def test_the_next_machine_goes_on_from_the_remote_store(
     _interrupt(process, signal.SIGTERM, after="epoch 1/")
     assert process.returncode == 75
     shutil.rmtree(first)
-    assert "four/00: going on after epoch" in fkd("train", *options, "--store", bucket, folder=second)
+    assert "four/00: resuming after epoch" in fkd("train", *options, "--store", bucket, folder=second)
     assert_same_results(second / "models_store/tiny-faces", undisturbed)
     for machine in (second, third):
         fkd("submit", *options, "--store", bucket, folder=machine)

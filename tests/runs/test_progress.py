@@ -51,12 +51,12 @@ def test_plain_lines_come_at_most_every_ten_seconds(clock: list[float]):
     assert len(output.getvalue().splitlines()) == 3
 
 
-def test_a_resumed_member_and_a_finished_one_are_said(clock: list[float]):
+def test_a_resumed_member_and_a_finished_one_are_reported(clock: list[float]):
     progress, output = _progress(terminal=False)
     progress.start_member("four/01", 7, 2)
     progress.finish_member("four/01", best_rmse_px=1.25, best_epoch=5)
     assert output.getvalue().splitlines() == [
-        "four/01: going on after epoch 7, batch 2",
+        "four/01: resuming after epoch 7, batch 2",
         "four/01: done, 1.250 px at epoch 5 of 7; 2 of 3 members, ensemble time unknown",
     ]
 

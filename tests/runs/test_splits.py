@@ -37,7 +37,7 @@ def test_rows_by_specialist(tmp_path: Path, experiment: Experiment, data: FaceDa
     for specialist, rows in (("four", 19), ("eleven", 8)):
         split = splits[specialist]
         assert sorted([*split.training, *split.validation]) == list(range(rows))
-        assert not set(split.training // 2) & set(split.validation // 2), "a person stands on both sides"
+        assert not set(split.training // 2) & set(split.validation // 2), "a person is on both sides"
         assert len(split.validation_groups) == len(split.validation)
     assert len(splits["eleven"].validation) == 2  # a quarter of eight
 

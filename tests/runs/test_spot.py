@@ -26,7 +26,7 @@ def test_a_notice_raises_the_flag(metadata: Metadata):
     assert said == []
 
 
-def test_a_silent_service_is_said_once_and_asked_again(metadata: Metadata):
+def test_a_silent_service_is_reported_once_and_asked_again(metadata: Metadata):
     stop, said = StopRequest(), []
     metadata.answer = "no JSON"
     with watch_ec2(stop, said.append, poll_interval_s=0.01):

@@ -33,7 +33,7 @@ TIMES = {"seconds": "", "training_seconds": ""}
 
 
 def _faces(count: int, seed: int) -> Faces:
-    """Dark frames with one bright square; every point stands at the square's centre."""
+    """Dark frames with one bright square; every point is at the square's centre."""
     rng = np.random.default_rng(seed)
     images = np.zeros((count, 96, 96), np.uint8)
     centres = rng.integers(20, 76, (count, 2))
@@ -323,7 +323,7 @@ def test_early_stop_keeps_the_best_weights_not_the_last(
     np.testing.assert_array_equal(np.load(folder.validation), np.load(one_epoch.validation))
 
 
-def test_a_diverging_training_is_said(tmp_path: Path, tiny_experiment: Path):
+def test_a_diverging_training_is_reported(tmp_path: Path, tiny_experiment: Path):
     settings = ("training.optimizer.name=sgd", "training.optimizer.learning_rate=1e30")
     experiment = _load(tiny_experiment, *settings)
     for _ in range(2):  # taken up again, it says the same

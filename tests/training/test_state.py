@@ -99,7 +99,7 @@ DAMAGES = pytest.mark.parametrize(
 
 
 @DAMAGES
-def test_a_damaged_state_is_said_moved_aside_and_replaced(folder: MemberFolder, damage):
+def test_a_damaged_state_is_reported_moved_aside_and_replaced(folder: MemberFolder, damage):
     model = _trained()
     save_state(folder, model, TrainingState(epoch=1))
     save_state(folder, model, TrainingState(epoch=2))

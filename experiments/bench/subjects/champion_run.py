@@ -1,4 +1,4 @@
-"""Tables of the champion's stored run, or as they were last made where the run is not at hand.
+"""Tables of the champion's stored run, or as they were last made where the run is not there.
 
 The training takes long and is not run here: `fkd train champion --data ../shared/data/wild15` runs it.
 """

@@ -88,7 +88,7 @@ def _cost(
 
 @contextmanager
 def _ray_nodes(workers: int) -> Iterator[str]:
-    """The address of a cluster: a head that trains nothing, so many nodes of one core, all on loopback."""
+    """The address of a cluster: a head that trains nothing, this many nodes of one core, all on loopback."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 

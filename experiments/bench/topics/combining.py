@@ -22,7 +22,7 @@ from fkd.experiment.store import Run
 
 TABLE = RESULTS / "combining.csv"
 TRIMMED_SHARE = 0.2  # of the members at either end
-RIDGE = 10.0  # in faces: so many would have to speak for a weight as loudly as the penalty against it
+RIDGE = 10.0  # in faces: the penalty on a weight counts as much as this many faces
 
 Pixels = npt.NDArray[np.floating]
 

@@ -52,7 +52,7 @@ class Stopwatch:
         self._marked_s = time.perf_counter()
 
     def mark(self) -> None:
-        """Give the time since the last mark to the stage in hand."""
+        """Give the time since the last mark to the current stage."""
         now_s = time.perf_counter()
         self.seconds[self._stages[-1]] += now_s - self._marked_s
         self._marked_s = now_s

@@ -1,4 +1,4 @@
-"""The embedded set of drawn faces, for anyone without data at hand.
+"""The embedded set of drawn faces, for anyone without data.
 
 data_set      the competition's four files, written
 face_drawing  a head painted as a grey photograph

@@ -1,4 +1,4 @@
-"""The embedded data set: drawn faces in the competition's exact files, for anyone without data at hand.
+"""The embedded data set: drawn faces in the competition's exact files, for anyone without data.
 
 Like the competition's, the set has two sources: A, fully labelled, and B, with looser framing, more blur and
 noise, and only four labelled points. Every face is a function of (seed, identity, index).

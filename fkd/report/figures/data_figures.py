@@ -158,7 +158,7 @@ def _titles(schema: Schema) -> list[str]:
 def _mean_face(faces: Faces, labelled: npt.NDArray[np.bool_], schema: Schema) -> Figure:
     complete = labelled.all(axis=1)
     kinds = [
-        (f"{kind.sum():,} faces {words}", kind)
+        (f"faces {words}: {kind.sum():,}", kind)
         for words, kind in (("with all points", complete), ("with gaps", ~complete))
         if kind.any()
     ]

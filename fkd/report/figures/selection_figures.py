@@ -17,7 +17,7 @@ from fkd.report.page import Figure, Section
 from fkd.report.run_record import RunRecord, SpecialistRecord
 from fkd.report.style import COLUMN_IN, WIDE_IN
 
-# So many members can be numbered, and so few correlations written into their squares.
+# At most this many members are numbered, or have their correlations written into the squares.
 _NUMBERED, _WRITTEN = 60, 8
 
 
@@ -53,7 +53,7 @@ def selection_section(record: RunRecord) -> Section:
                 partial(_draw_correlations, several),
             ),
         ]
-    text = f"Averaged are {', '.join(map(_choice, record.selected))}."
+    text = f"Averaged: {', '.join(map(_choice, record.selected))}."
     if not several:
         text += " With one finished member there is no ensemble to show."
     if remarks:

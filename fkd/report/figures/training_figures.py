@@ -22,7 +22,7 @@ _PANEL_IN = 0.85
 _LEGEND_IN, _FOOT_IN, _LEFT_IN, _TITLE_IN = 0.35, 0.3, 0.4, 0.25
 # Above this share of all errors lie first epochs and divergences; they need not be seen in full.
 _SHOWN_QUANTILE = 0.995
-# The scale goes on by this factor, for the words above the curves.
+# The scale extends by this factor, to make room for the words above the curves.
 _WORDS = 1.6
 
 

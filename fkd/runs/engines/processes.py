@@ -61,7 +61,7 @@ def train_in_processes(job: Job, parts: list[Share], progress: MemberProgress, s
         raise UserError(failure)
     if stop.reason:
         raise InterruptedTrainingError(
-            f"{stop.reason}: every member is saved; run the same command again to go on"
+            f"{stop.reason}: every member is saved; run the same command again to resume"
         )
 
 
@@ -80,9 +80,9 @@ def _follow(
                 process.join()
                 killed = _killed_by(process)
                 if killed and not why_stop():
-                    progress.say(f"A training process was ended by {killed}; the others take its member over")
+                    progress.say(f"A training process was ended by {killed}; the others take over its member")
                 elif process.exitcode not in (0, EXIT_INTERRUPTED) and not killed:
-                    failure = failure or "a training process failed as said above; the others have saved"
+                    failure = failure or "a training process failed as reported above; the others have saved"
                 continue
             if isinstance(message, str):
                 failure = failure or message
@@ -110,7 +110,7 @@ def _process_main(share: Share, pipe: Connection) -> None:
         os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * share.gpu_memory:.3f}"
 
     def send(message: object) -> None:
-        with suppress(OSError):  # without anybody to show it the training goes on until it has saved
+        with suppress(OSError):  # with nobody left to show it, the training continues until it has saved
             pipe.send(message)
 
     with stop_on_signals() as stop:

@@ -1,4 +1,4 @@
-"""Members trained as tasks of a Ray cluster, one a member, each going on from the store.
+"""Members trained as tasks of a Ray cluster, one a member, each resuming from the store.
 
 A task that loses its machine is started again by Ray; one that fails by itself ends the training.
 """
@@ -66,8 +66,9 @@ def ray_cluster(address: str | None) -> Iterator[None]:
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         complaint = one_line(error).partition(". ")[0]
         raise UserError(
-            f"--address {address}: expected a Ray cluster, received: {complaint}; see that it runs (ray "
-            "status) and, if it has a token, that this machine has it: RAY_AUTH_MODE=token, ~/.ray/auth_token"
+            f"--address {address}: expected a Ray cluster, received: {complaint}; check that it is running "
+            "(ray status) and, if it has a token, that this machine has it, too: RAY_AUTH_MODE=token, "
+            "~/.ray/auth_token"
         ) from error
     try:
         yield
@@ -160,7 +161,7 @@ def train_on_ray(
         _show_all(mailbox, progress)
     if stop.reason:
         raise InterruptedTrainingError(
-            f"{stop.reason}: every member is saved; run the same command again to go on"
+            f"{stop.reason}: every member is saved; run the same command again to resume"
         )
 
 
@@ -232,7 +233,7 @@ def _trained(task: Any, member: MemberId) -> bool:
     except ray.exceptions.RayError as error:
         raise UserError(
             f"{member.name}: given up, its machine was lost too often ({type(error).__name__}); "
-            "what it had saved is there, run the same command again to go on"
+            "what it had saved is there, run the same command again to resume"
         ) from error
 
 

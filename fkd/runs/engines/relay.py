@@ -29,10 +29,10 @@ class Relay:
         self._pass_on("say", line)
 
     def say_once(self, line: str) -> None:
-        """Nothing: that one worker waits for another is of no interest to who sees them all."""
+        """Nothing: that one worker waits for another is of no interest to whoever sees them all."""
 
     def start_member(self, name: str, epoch: int, batch: int) -> None:
-        """Pass on that a member begins or goes on."""
+        """Pass on that a member begins or resumes."""
         self._unsent_images[name] = 0
         self._pass_on("start_member", name, epoch, batch)
 

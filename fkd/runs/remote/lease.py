@@ -83,7 +83,7 @@ class LeaseHolder(Holder):
 class Lease:
     """The right to train a member, renewed in the background until it is released or lost.
 
-    `lost` is set when another process holds it. While the store cannot be reached the holder goes on.
+    `lost` is set when another process holds it. While the store cannot be reached the holder continues.
     """
 
     def __init__(self, objects: ObjectStore, key: str, say: Say, heartbeat_s: float) -> None:
@@ -176,7 +176,7 @@ class Leases:
             if not self._take(key, lease.holder):
                 return None
         except Exception as error:
-            self._say(f"{key}: nobody can be asked who holds it ({describe(error)}); going on")
+            self._say(f"{key}: nobody can be asked who holds it ({describe(error)}); continuing")
             return lease.start(written=False)
         self._seen.pop(key, None)
         return lease.start(written=True)

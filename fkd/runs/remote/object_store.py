@@ -87,7 +87,7 @@ class ObjectStore:
         try:
             self.write(_MARKER, b"Runs of fkd are copied here.\n")
         except FileNotFoundError as error:
-            raise UserError(f"{self.url}: {one_line(error)}; create it first, or mend the URL") from error
+            raise UserError(f"{self.url}: {one_line(error)}; create it first, or correct the URL") from error
         except Exception as error:
             raise UserError(
                 f"{self.url}: expected a store that can be written, received {describe(error)}; "

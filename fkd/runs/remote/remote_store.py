@@ -1,4 +1,4 @@
-"""A copy of the local store behind a URL, so that another machine can go on where this one stopped.
+"""A copy of the local store behind a URL, so that another machine can resume where this one stopped.
 
 <url>/<run>/<specialist>/<member>/state.npz, as in the local store, and lease.json beside it while a machine
 trains the member. The local store is where fkd works; this module brings files in and sends them out.
@@ -114,7 +114,7 @@ class RemoteStore:
             self._uploads.add(folder)
 
     def close(self, timeout_s: float | None = None) -> list[Path]:
-        """Wait until all has arrived and all leases are given up, at most so long, and end all threads.
+        """Wait until all has arrived and all leases are given up, at most that long, and end all threads.
 
         Returns the folders of which something has not arrived.
         """
@@ -251,7 +251,7 @@ class RemoteStore:
                 time.sleep(self._patience.delay_s(failures))
         raise RemoteUnreachableError(
             f"{self._objects.url}: expected to read what is there already, received {reason}; "
-            "try again when it can be reached, or go on without a remote store"
+            "try again when it can be reached, or continue without a remote store"
         )
 
     def _place(self, path: Path) -> str:

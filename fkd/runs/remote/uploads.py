@@ -1,4 +1,4 @@
-"""A background thread that works off a queue of folders, and retries for ever."""
+"""A background thread that works off a queue of folders, and retries forever."""
 
 import math
 import random
@@ -66,7 +66,7 @@ class Uploads(Generic[Folder]):
         return f"remote store: {folders} folder(s) behind, the oldest for {self._oldest_s():.0f} s{reason}"
 
     def close(self, timeout_s: float | None) -> list[Folder]:
-        """Wait until all has arrived, at most so long, and end the thread; returns what has not arrived."""
+        """Wait until all has arrived, at most that long, and end the thread; returns what has not arrived."""
         self._closing.set()
         with self._changed:
             self._changed.notify_all()

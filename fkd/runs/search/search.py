@@ -1,6 +1,6 @@
 """A search over settings by Ray Tune: trials are runs of the store, and those that lag behind end early.
 
-A trial goes on from the store, so the same command goes on with a search, and more trials extend it.
+A trial resumes from the store, so the same command resumes a search, and more trials extend it.
 """
 
 import os
@@ -30,7 +30,7 @@ from fkd.runs.splits import Split
 from fkd.runs.status import recorded_epochs
 from fkd.training.device import take_share
 
-# ASHA (Li et al. 2018) lets one trial in this many go on to as many times the epochs.
+# ASHA (Li et al. 2018) lets one trial in this many continue to as many times the epochs.
 _REDUCTION = 3
 
 MakeSplits = Callable[[Run, Experiment, FaceData, Say], dict[str, Split]]
@@ -88,7 +88,7 @@ def search(
     if stop.reason:
         raise InterruptedTrainingError(f"{stop.reason}: the trials are saved; run the same command again")
     if not any(outcome.epochs for outcome in shown.outcomes):
-        raise UserError("all trials failed, as said above; narrow the space")
+        raise UserError("all trials failed, as reported above; narrow the space")
     return sorted(shown.outcomes, key=lambda outcome: outcome.best_rmse_px)
 
 
@@ -125,7 +125,7 @@ def _try(config: Mapping[str, int], jobs: Sequence[Job]) -> None:
     take_share(member_cpus(job.experiment.resources))
     try:
         train_in_own_process(job, Relay(_Reports(job.run.member(*member))), StopRequest())
-    except Exception as error:  # to be told, not tried again; the loss of a machine raises nothing here
+    except Exception as error:  # to be reported, not tried again; the loss of a machine raises nothing here
         failure = str(error) if isinstance(error, UserError) else repr(error)
         tune.report({"epoch": 0, "best_rmse_px": float("inf"), "failure": failure})
 
@@ -158,7 +158,7 @@ class _Shown(tune.Callback):
         self.outcomes: list[Outcome] = []
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # of the copy of itself that Ray Tune keeps nothing is wanted
+        return {}  # nothing of this is wanted in the copy that Ray Tune keeps
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Ray Tune when a trial has ended, early or not."""

@@ -48,7 +48,7 @@ def _learning_rate(training: Training, images_per_epoch: int, batch_size: int) -
 def build_plateau(
     schedule: ReduceOnPlateau, model: keras.Model, learning_rate: float
 ) -> keras.callbacks.ReduceLROnPlateau:
-    """Keras' callback at the start of a training; told of every epoch again, it stands where it stood."""
+    """Keras' callback at the start of a training; after a replay of every epoch it is where it was."""
     callback = keras.callbacks.ReduceLROnPlateau(
         monitor=HistoryColumn.VALIDATION_RMSE_PX,
         factor=schedule.factor,

@@ -53,7 +53,7 @@ def load_resnet_weights(model: keras.Model, network: ResNet) -> None:
     else:
         raise UserError(
             f"network.weights: expected imagenet, none, a weights file or a preset folder, received {path}, "
-            "which does not exist; mend the path"
+            "which does not exist; correct the path"
         )
 
 
@@ -105,7 +105,7 @@ def _download(depth: int) -> keras.Model:
         )
     hub = _keras_hub(depth) if depth == 18 else None
     with _one_line(
-        f"the ImageNet weights of the ResNet{depth} cannot be had",
+        f"the ImageNet weights of the ResNet{depth} cannot be obtained",
         "give the path of a local weights file, of a local preset folder (depths 18 and 34), or none",
     ):
         if hub:

@@ -99,7 +99,7 @@ def test_bars_count_labels() -> None:
 
 def test_mean_faces_of_complete_rows_and_of_the_others() -> None:
     axes = drawn(face_data(GAPS), "mean-face").axes[0]
-    assert [text.get_text() for text in axes.texts] == ["1 faces with all points", "2 faces with gaps"]
+    assert [text.get_text() for text in axes.texts] == ["faces with all points: 1", "faces with gaps: 2"]
     # Of the second face no label says where the left eye is.
     left, _, _, top = axes.images[1].get_extent()
     _, _, _, right_eye, chin = np.array(axes.collections[0].get_offsets()) - [left, top]

@@ -71,7 +71,7 @@ def test_keras_keeps_the_first_kernel_there(tmp_path: Path, network: dict[str, o
         settings["training"] = {"loss": "kl_divergence"}
     experiment = validate_experiment(settings, "test")
     keras.utils.clear_session()
-    build_model(experiment.network, 4, (0,))  # the names of a second model's layers go on counting
+    build_model(experiment.network, 4, (0,))  # Keras numbers the layers of a second model further
     model = build_model(experiment.network, 4, (0,))
     first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
     model.save_weights(tmp_path / "best.weights.h5")

@@ -24,7 +24,7 @@ def test_members_from_best_to_worst_and_which_are_chosen(tmp_path: Path):
     np.testing.assert_allclose(chosen.get_xydata(), [[0, 4], [1, 5]], rtol=1e-5)
     np.testing.assert_allclose(left_out.get_xydata(), [[2, 10]], rtol=1e-5)
     assert [label.get_text() for label in four.get_xticklabels()] == ["01", "00", "02"]
-    assert section.text == "Averaged are 2 of 3 members of four, 1 of 1 members of eleven."
+    assert section.text == "Averaged: 2 of 3 members of four, 1 of 1 members of eleven."
     np.testing.assert_allclose(eleven.lines[0].get_xydata(), [[0, 5]], rtol=1e-5)
 
 
@@ -76,7 +76,7 @@ def test_single_members_make_no_ensemble(tmp_path: Path):
     section = _section(tmp_path, 1.0, None)
     assert [figure.name for figure in section.figures] == ["members-by-error"]
     assert section.text == (
-        "Averaged are 1 of 2 members of four, 1 of 1 members of eleven. With one finished member there is no "
+        "Averaged: 1 of 2 members of four, 1 of 1 members of eleven. With one finished member there is no "
         "ensemble to show. Missing: four: 01 left out, not finished."
     )
 

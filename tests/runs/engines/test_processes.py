@@ -38,7 +38,7 @@ def test_a_process_that_is_killed_leaves_its_member_to_the_others(
     assert_same_results(run, trained_alone)
     text = log.read_text()
     assert "training 3 of 3 members on 2 processes of 1 thread(s) on the CPU" in text
-    assert "A training process was ended by SIGKILL; the others take its member over" in text
+    assert "A training process was ended by SIGKILL; the others take over its member" in text
     assert "3 of 3 members, ensemble 0 s left" in text
 
 
@@ -56,7 +56,7 @@ def test_processes_end_with_the_one_that_started_them_and_the_same_command_goes_
     _training_process(run)
     driver.send_signal(signal.SIGTERM)
     assert driver.wait(PATIENCE_S) == 75, log.read_text()
-    assert "fkd: SIGTERM: every member is saved; run the same command again to go on" in log.read_text()
+    assert "fkd: SIGTERM: every member is saved; run the same command again to resume" in log.read_text()
 
     assert start(faces_folder, log, "--jobs", 2).wait(PATIENCE_S) == 0, log.read_text()
     assert_same_results(run, trained_alone)

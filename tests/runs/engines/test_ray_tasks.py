@@ -65,7 +65,7 @@ def _start(nodes: Nodes, faces_folder: Path, log: Path, *options: object) -> Run
 
 
 def _wait_for_states(run: Path, count: int) -> None:
-    """Until so many members are being trained and have saved."""
+    """Until this many members are being trained and have saved."""
 
     def enough() -> bool:
         states = [state for state in run.glob("*/*/state.npz") if not state.with_name("done.json").exists()]
@@ -91,7 +91,7 @@ def test_members_survive_the_loss_of_a_node(
     assert len(list(bucket.glob("tiny-faces/*/*/done.json"))) == 3
     text = log.read_text()
     assert "training 3 of 3 members on a Ray cluster of 3 machine(s), 2 CPU core(s)" in text
-    assert "going on after epoch" in text  # the member whose node was lost
+    assert "resuming after epoch" in text  # the member whose node was lost
     assert "3 of 3 members, ensemble 0 s left" in text
 
 
@@ -152,7 +152,7 @@ def test_a_missing_token_is_one_line(
     monkeypatch.setenv("HOME", str(workplace))
     arguments = ["train", "tiny.yaml", "--data", faces_folder, "--engine", "ray", "--address", nodes.address]
     [line] = fkd(*arguments, status=1).splitlines()
-    assert "no authentication token was found; see that it runs" in line
+    assert "no authentication token was found; check that it is running" in line
 
 
 def test_a_machine_that_does_not_see_the_store_says_so(tiny_experiment: Path, tmp_path: Path):
@@ -167,7 +167,7 @@ def test_a_machine_that_does_not_see_the_store_says_so(tiny_experiment: Path, tm
         train_member(job, MemberId("four", 0), None)
 
 
-def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
+def test_without_ray_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     complaint = "expected the package ray, found none; install it with: make ray"
     with pytest.raises(UserError, match=complaint), ray_cluster(None):

@@ -48,5 +48,5 @@ def test_what_is_shown_is_what_was_told():
     relay.finish_elsewhere("four/01")
     relay.finish_member("four/00", 2.0, 1)
     lines = output.getvalue().splitlines()
-    assert lines[:2] == ["a line", "four/00: going on after epoch 1, batch 3"]
+    assert lines[:2] == ["a line", "four/00: resuming after epoch 1, batch 3"]
     assert lines[-1] == "four/00: done, 2.000 px at epoch 1 of 2; 2 of 2 members, ensemble time unknown"

@@ -196,7 +196,7 @@ def test_without_the_store_a_holder_goes_on(objects: ObjectStore):
 def test_without_the_store_a_lease_is_taken_on_trust_and_written_later(objects: ObjectStore):
     broken, said = Broken(objects), []
     lease = _acquire(_leases(broken, said))
-    assert "going on" in said[0]
+    assert "continuing" in said[0]
     broken.down = False
     assert lease.confirm()
     assert LeaseHolder.parse(objects.read(KEY)).owner == lease.holder.owner

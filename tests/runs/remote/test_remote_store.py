@@ -228,7 +228,7 @@ def test_done_arrives_last(machine, bucket: str, monkeypatch: pytest.MonkeyPatch
     assert len(arrived) == 8, "what has not changed is not sent again"
 
 
-def test_a_damaged_state_is_said_and_the_one_before_it_taken(machine, bucket: str):
+def test_a_damaged_state_is_reported_and_the_one_before_it_taken(machine, bucket: str):
     first, second = machine("first", bucket), machine("second", bucket)
     first.save(1)
     first.save(2)
@@ -271,7 +271,7 @@ def test_what_cannot_be_read_stops_the_start_and_changes_nothing(machine, bucket
     assert _files(second.member) == set()
 
 
-def test_a_refusing_store_is_said_once_and_caught_up_with(machine, bucket: str, proxy: Proxy):
+def test_a_refusing_store_is_reported_once_and_caught_up_with(machine, bucket: str, proxy: Proxy):
     first, second = machine("first", bucket), machine("second", bucket)
     proxy.down()
     first.save(1)
@@ -312,7 +312,7 @@ def test_a_slow_store_does_not_keep_the_trainer(machine, bucket: str, proxy: Pro
     assert position(second.member.state) == (49, 0)
 
 
-def test_a_late_upload_is_said(machine, bucket: str, proxy: Proxy, tmp_path: Path):
+def test_a_late_upload_is_reported(machine, bucket: str, proxy: Proxy, tmp_path: Path):
     said: list[str] = []
     patience = Patience(say_every_s=0.05)
     slow = RemoteStore(bucket, tmp_path, said.append, position, patience)

@@ -53,7 +53,7 @@ def test_the_convolution_that_onednn_gets_wrong_is_not_asked_for(channels: int, 
 
 
 def test_peaks_by_hand():
-    # Two points on a map of 2 by 2 pixels, whose centres stand at -0.5 and 0.5.
+    # Two points on a map of 2 by 2 pixels, whose centres are at -0.5 and 0.5.
     probabilities = np.array([[[0.1, 0.25], [0.2, 0.25], [0.3, 0.25], [0.4, 0.25]]], np.float32)
     logits = np.log(probabilities)
     mean_x, mean_y = 0.5 * (0.2 + 0.4 - 0.1 - 0.3), 0.5 * (0.3 + 0.4 - 0.1 - 0.2)

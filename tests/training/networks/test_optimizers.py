@@ -21,7 +21,7 @@ def test_optimisers_by_name(name: str):
 
 
 def _rate(schedule: object, batches: int) -> float:
-    """The learning rate after so many batches of a training with 10 batches an epoch, 1 at its start."""
+    """The learning rate after this many batches of a training with 10 batches an epoch, 1 at its start."""
     optimizer = Optimizer(name="sgd", learning_rate=1.0)
     training = Training(optimizer=optimizer, schedule=schedule, max_epochs=5)
     optimizer = build_optimizer(training, images_per_epoch=19, batch_size=2)

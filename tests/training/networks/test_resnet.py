@@ -168,7 +168,7 @@ def test_a_preset_folder_even_by_the_name_of_a_published_one(
         ("cut.weights.h5", None, "truncated file"),
         ("weights.txt", b"no weights", "File format not supported"),
         ("whole.weights.h5", None, "could not be loaded"),
-        ("nowhere.h5", None, "which does not exist; mend the path"),
+        ("nowhere.h5", None, "which does not exist; correct the path"),
         ("empty", None, "expected a Keras preset of a ResNet18 .*config.json"),
     ],
 )
