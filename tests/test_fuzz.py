@@ -2,6 +2,7 @@ import json
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,10 @@ def test_a_case_is_a_function_of_seed_and_number(folder: Path, tmp_path: Path):
         cases = [
             fuzz.draw(random.Random(f"3/{number}"), copy(folder / "prepared", base)) for base in (once, again)
         ]
-        assert cases[0] == cases[1]
+        # The name of a data cache is made of its folder's path.
+        victims = [[name.partition("/faces-")[0] for name in case.victims] for case in cases]
+        assert victims[0] == victims[1]
+        assert replace(cases[0], victims=()) == replace(cases[1], victims=())
         names = [
             {f"{name} {what}" for name, what in snapshot(base).items() if "cache/" not in name}
             for base in (once, again)

@@ -32,7 +32,9 @@ UNTESTED = {"core/say.py": "a type's name", "training/progress.py": "a protocol"
 # Test files of no single module, and what they test instead.
 FURTHER_TESTS = {
     "test_chaos.py": "trainings that are killed at random moments",
+    "test_damaged_runs.py": "damaged runs, file by file and verb by verb",
     "test_fkd.py": "the package's front door",
+    "test_fuzz.py": "random damage to all that fkd reads",
     "test_layers.py": "the package's order",
     "test_requirements.py": "the lock files",
     "report/test_pages_in_a_browser.py": "pages as a browser shows them",

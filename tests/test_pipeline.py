@@ -10,11 +10,16 @@ from small_run import small_faces, write_run
 import fkd.pipeline
 from fkd.core.errors import UserError
 from fkd.core.interrupt import StopRequest
-from fkd.ensemble.selection_file import read_chosen
+from fkd.ensemble.selection_file import read_selection
 from fkd.experiment.experiment import differences
+from fkd.experiment.store import Run
 from fkd.pipeline import Request, score_files, select, status, train
 
 FACES = small_faces()
+
+
+def _chosen(run: Run) -> dict[str, tuple[int, ...]]:
+    return {name: report.chosen for name, report in read_selection(run).items()}
 
 
 @pytest.fixture
@@ -69,10 +74,10 @@ def test_select_keeps_the_choice_and_how_it_was_asked_for(
     run = write_run(Path("models_store"), FACES)
     before = run.read_experiment()
     select(asked, console)  # tiny.yaml says `best`, the run `greedy`; the better member is wrong by 4 px
-    assert read_chosen(run) == {"four": [1], "eleven": [0]}
+    assert _chosen(run) == {"four": (1,), "eleven": (0,)}
     assert differences(before, run.read_experiment()) == ["selection.policy: greedy -> best"]
     select(Request(str(tiny_experiment), asked.data, ("selection.policy=all",)), console)
-    assert read_chosen(run) == {"four": [0, 1], "eleven": [0]}
+    assert _chosen(run) == {"four": (0, 1), "eleven": (0,)}
     assert run.label_outliers.exists()
     printed = console.export_text()
     assert printed.index("four: 1 of 2 members") < printed.index("four: 2 of 2 members")

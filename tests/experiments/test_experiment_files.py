@@ -80,7 +80,28 @@ def _faces(experiment: Experiment, count: int) -> Faces:
     return Faces(images, rng.uniform(10, 85, (count, points, 2)).astype(np.float32), np.arange(count))
 
 
+def _trained_alike() -> dict[str, str]:
+    """Of the systems whose members are trained alike but for their augmentation, the first."""
+    free = {"name", "seed", "augmentation", "selection", "prediction", "validation_fraction"}
+    with pytest.MonkeyPatch.context() as place:
+        place.chdir(REPOSITORY)
+        first: dict[str, str] = {}
+        for name in SYSTEMS:
+            first.setdefault(load_experiment(name).model_dump_json(exclude=free), name)
+    return first
+
+
 @pytest.mark.parametrize("name", SYSTEMS)
+def test_a_file_draws_a_batch(name: str):
+    experiment = load_experiment(name)
+    faces = _faces(experiment, 2)
+    for specialist in experiment.specialists:
+        images, _ = member_batches(experiment, specialist, faces)[0](0, 0)
+        assert images.shape[1:] == (96, 96, 1)
+        assert np.isfinite(images).all()
+
+
+@pytest.mark.parametrize("name", sorted(_trained_alike().values()))
 def test_a_file_trains_one_epoch_and_predicts(tmp_path: Path, name: str):
     settings = ["training.max_epochs=1"]
     if load_experiment(name).network.kind == "resnet":

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import keras
@@ -10,6 +9,7 @@ import fkd.training.member_files
 from fkd.core.files import sha256
 from fkd.data.faces import Faces
 from fkd.experiment.files import load_experiment
+from fkd.experiment.records import DoneRecord, read_record
 from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import MemberFolder, damaged_files
 from fkd.training.batches import member_batches
@@ -66,15 +66,16 @@ def test_the_last_epoch_is_logged_by_name(folder: MemberFolder):
 
 def test_a_finished_member_lists_its_files_checksums(folder: MemberFolder, tiny_experiment: Path):
     _finish(folder, _task(tiny_experiment))
-    done = json.loads(folder.done.read_text())
+    done = read_record(folder.done, DoneRecord)
     names = ["best.weights.h5", "validation.npy", "history.csv", "mirrored_validation.npy"]
-    assert done == {
-        "epochs": 2,
-        "best_epoch": 1,
-        "best_rmse_px": 1.5,
-        "saving_seconds": 0.123,
-        "files": {name: sha256(folder.path / name) for name in names},
-    }
+    assert done == DoneRecord(
+        member=folder.name,
+        epochs=2,
+        best_epoch=1,
+        best_rmse_px=1.5,
+        saving_seconds=0.123,
+        files={name: sha256(folder.path / name) for name in names},
+    )
     assert damaged_files(folder) == []
     folder.validation.write_bytes(b"half")
     folder.history.unlink()
@@ -96,7 +97,7 @@ def test_further_views_are_predicted_where_they_are_asked_for(folder: MemberFold
     views_px, mirrored_px = np.load(folder.views_validation), np.load(folder.mirrored_validation)
     assert views_px.shape == (2, 2, 3, 4, 2)  # two more views, as they are and mirrored
     assert mirrored_px.shape == (3, 4, 2)
-    assert folder.views_validation.name in json.loads(folder.done.read_text())["files"]
+    assert folder.views_validation.name in read_record(folder.done, DoneRecord).files
 
 
 def test_points_without_their_twins_are_not_mirrored(folder: MemberFolder, tiny_experiment: Path):
