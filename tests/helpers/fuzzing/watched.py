@@ -117,7 +117,7 @@ def _watch(process: BaseProcess, started_s: float, stop_after_s: float | None) -
             ticks = _group_ticks(process.pid)
             if ticks != computed:
                 computed, worked_s = ticks, now_s
-            if now_s - worked_s > IDLE_S:
+            if now_s - worked_s > IDLE_S * _slowness():
                 return f"hangs: computes nothing for {IDLE_S:g} s"
         if now_s - started_s > MOST_S * _slowness():
             return f"time: more than {MOST_S:g} s"
@@ -148,7 +148,7 @@ def _group_ticks(leader: int) -> int:
             continue
         if int(fields[_GROUP]) == leader:
             ticks += sum(int(fields[number]) for number in _CPU)
-            if fields[_STATE] in "RD":  # ready, or reading a disk
+            if fields[_STATE] in "RDT":  # ready, reading a disk, or halted by somebody
                 return -time.monotonic_ns()
     return ticks
 
