@@ -17,7 +17,7 @@ Files = dict[str, Path]
 class DataFormat(NamedTuple):
     """One way of storing labelled faces.
 
-    schema: the usual points; no others can be had unless the columns of the files decide (`any_points`).
+    schema: the usual points; no others can be read unless the columns of the files decide (`any_points`).
     find_files: the files to read in a folder, none if it is of another format.
     read_files: takes name, checksum, files, say and the wanted points.
     """

@@ -100,7 +100,7 @@ class MemberTraining:
 
         A generator, so that several members can be trained in one step; see `train_together`. Raises
         InterruptedTrainingError, after saving, when a stop is asked for, and UserError when the training
-        diverges before its first valid epoch or pretrained weights cannot be had.
+        diverges before its first valid epoch or pretrained weights cannot be obtained.
         """
         remove_leftovers(self._folder.path)
         self._model = self._pool.take(self._task.seed)

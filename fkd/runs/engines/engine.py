@@ -61,7 +61,7 @@ def claim_devices(engine: Engine, resources: Resources) -> None:
 
 @contextmanager
 def opened(engine: Engine, experiment: Experiment) -> Iterator[tuple[str, Train]]:
-    """What trains, in words, and the function that does; raises UserError where it cannot be had."""
+    """What trains, in words, and the function that does; raises UserError where it cannot be obtained."""
     claim_devices(engine, experiment.resources)
     if engine.name == "ray":
         from fkd.runs.engines.ray_tasks import describe_cluster, ray_cluster, train_on_ray

@@ -64,5 +64,5 @@ def load_pretrained(model: keras.Model, network: Network) -> None:
 
 
 def try_network(network: Network) -> None:
-    """Raise UserError if a network cannot be built or its pretrained weights cannot be had."""
+    """Raise UserError if a network cannot be built or its pretrained weights cannot be obtained."""
     load_pretrained(build_model(network, points=1, seed=(0,)), network)
