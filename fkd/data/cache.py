@@ -100,7 +100,7 @@ def _stamps(files: dict[str, Path]) -> list[list[str | int]]:
     try:
         stats = [(path.name, path.stat()) for path in files.values()]
     except OSError as error:
-        raise UserError(f"Expected a readable file, received: {error}; mend this.") from error
+        raise UserError(f"Expected a readable file, received: {error}; fix this.") from error
     return [[name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for name, s in stats]
 
 

@@ -51,7 +51,7 @@ def recognise(folder: Path) -> tuple[DataFormat, Files]:
             if files := candidate.find_files(folder):
                 return candidate, files
     except OSError as error:
-        raise UserError(f"{folder}: expected a readable folder, received: {error}; mend this.") from error
+        raise UserError(f"{folder}: expected a readable folder, received: {error}; fix this.") from error
     raise UserError(
         f"{folder}: expected the competition's files, .asf files with photos or an XML file of dlib's imglab "
         f"with photos, received a folder without {', '.join(missing_files(find_files(folder)))}; "

@@ -37,7 +37,7 @@ class Experiment(Settings):
 
     name: Name
     seed: int = Field(0, ge=0, lt=2**64)
-    keypoint_schema: str | tuple[str, ...] = "kaggle15"
+    keypoint_schema: str | tuple[str, ...] = Field("kaggle15", max_length=1000)
     validation_fraction: float = Field(0.2, ge=0.0001, lt=1)
     dropped_labels: str | None = None
     teacher: Name | None = None

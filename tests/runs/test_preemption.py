@@ -65,7 +65,7 @@ def test_a_killed_training_goes_on_and_ends_bit_identical(
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL, "it was killed in the middle"
-    assert "going on after epoch" in fkd("train", *options, "--store", "killed")
+    assert "resuming after epoch" in fkd("train", *options, "--store", "killed")
     assert_same_results(Path("killed/tiny-faces"), undisturbed)
 
 
@@ -176,8 +176,8 @@ def test_a_full_disk_is_one_line_and_the_last_good_state_stays(
     assert full.returncode == 1
     # Matplotlib, which Keras loads, may complain before that its list of fonts cannot be kept.
     assert full.stderr.endswith(
-        f"fkd: {state}: cannot be written (File too large); what was saved before stays whole; "
-        "mend this and run the same command again\n"
+        f"fkd: {state}: cannot be written (File too large); what was saved before is intact; "
+        "fix this and run the same command again\n"
     )
     assert state.read_bytes() == good
     fkd(*options)

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,14 @@ def test_no_label_need_be_dropped(tmp_path: Path, tiny_experiment: Path, data: F
     none.write_text("row,keypoint\n")  # of a run without label outliers
     experiment = load_experiment(str(tiny_experiment), [f"dropped_labels={none}"])
     assert make_splits(Run(tmp_path), experiment, data)["four"].dropped_labels.shape == (0, 2)
+
+
+def test_dropped_labels_are_read_from_files_alone(tmp_path: Path, tiny_experiment: Path, data: FaceData):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path / "pipe.csv", f"file://{tiny_experiment}"):
+        experiment = load_experiment(str(tiny_experiment), [f"dropped_labels={path}"])
+        with pytest.raises(UserError, match=r"^dropped_labels: .*expected a readable CSV file, received none"):
+            make_splits(Run(tmp_path / "run"), experiment, data)
 
 
 def test_too_few_faces_name_the_specialist(tmp_path: Path, experiment: Experiment, data: FaceData):

@@ -225,7 +225,7 @@ def test_imagenet_without_a_network_names_the_ways_out(
     with pytest.raises(UserError) as caught:
         load_resnet_weights(model, named(depth, "imagenet"))
     assert str(caught.value) == (
-        f"network.weights: the ImageNet weights of the ResNet{depth} cannot be had "
+        f"network.weights: the ImageNet weights of the ResNet{depth} cannot be obtained "
         "(URL fetch failure: Name or service not known); give the path of a local weights file, "
         "of a local preset folder (depths 18 and 34), or none"
     )
