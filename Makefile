@@ -90,7 +90,7 @@ types: .venv/test ## Check the types of the package
 	.venv/bin/mypy
 
 chaos: .venv/test ## Kill a small training KILLS times and compare it with an undisturbed one
-	.venv/bin/python tests/helpers/chaos.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+	.venv/bin/python tests/helpers/chaos.py --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(JOBS:%=--jobs %)
 
 fuzz: .venv/test ## Damage inputs, run files and arguments N times and hold fkd to its promises
 	.venv/bin/python tests/helpers/fuzz.py --cases $(N) $(if $(SEED),--seed $(SEED))

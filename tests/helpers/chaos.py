@@ -1,13 +1,13 @@
 """Train a small ensemble to its end while killing it at random moments; compare it with an undisturbed run.
 
-    python tests/chaos.py --kills 200 --seed 1        (make chaos KILLS=200 SEED=1)
+    python tests/helpers/chaos.py --kills 200 --seed 1 --jobs 2        (make chaos KILLS=200 SEED=1 JOBS=2)
 
 Every round trains the ensemble in a new store. The process is killed by SIGKILL or SIGTERM at a
 random moment: while it starts, in the middle of a batch, inside a save, inside an upload to the
-remote store. Now and then the machine is lost: its local store is removed and the next one resumes
-from the remote store. At the end of a round every member's final state, best weights, validation
-predictions and history must be those of an undisturbed run, bit for bit. Rounds follow until the
-kills are spent.
+remote store. With --jobs it is the one that watches over those that train. Now and then the machine
+is lost: its local store is removed and the next one resumes from the remote store. At the end of a
+round every member's final state, best weights, validation predictions and history must be those of
+an undisturbed run, bit for bit. Rounds follow until the kills are spent.
 """
 
 import argparse
@@ -37,6 +37,7 @@ network:
     - {filters: 8, kernel: 3, pool: 4}
   dense: [64]
 training: {max_epochs: 60, patience_epochs: 25}
+resources: {cpus: 1}
 """
 
 # 0 saves after every batch, so that many kills fall inside a save; the other one measures what is lost.
@@ -74,15 +75,17 @@ class Tally:
 class Chaos:
     """A folder with data, experiment, local store and remote store.
 
-    prepared: whether processes begin with everything imported; else many kills fall into the imports.
+    jobs: processes that train side by side. prepared: whether processes begin with everything imported; else
+    many kills fall into the imports.
     """
 
     folder: Path
     rng: random.Random
-    prepared: bool
+    jobs: int = 1
+    prepared: bool = False
 
     def start(self, checkpoint_seconds: float) -> "Running | subprocess.Popen[str]":
-        options = ("--data", "faces", "--store", f"file://{self.folder / 'remote'}")
+        options = ("--data", "faces", "--store", f"file://{self.folder / 'remote'}", "--jobs", self.jobs)
         call = ("train", "chaos.yaml", *options, "--set", f"training.checkpoint_seconds={checkpoint_seconds}")
         if self.prepared:
             return Running(*call, folder=self.folder)
@@ -125,7 +128,7 @@ def disturb(chaos: Chaos, tally: Tally) -> bool:
         time.sleep(rng.expovariate(1 / MEAN_DELAY_S))
     killed_at_s = time.time()
     process.send_signal(number)
-    output = "".join(process.communicate())
+    output = "".join(process.communicate())  # to the end of all that it started, which write there, too
     if process.returncode == 0:
         return True
     expected = {signal.SIGKILL: (-number,), signal.SIGTERM: (EXIT_INTERRUPTED, -number)}[number]
@@ -169,14 +172,14 @@ def run_round(chaos: Chaos, tally: Tally, undisturbed: dict[str, np.ndarray], ki
     )
 
 
-def wreak(folder: Path, kills: int, seed: int, *, prepared: bool = False) -> Tally:
+def wreak(folder: Path, kills: int, seed: int, *, jobs: int = 1, prepared: bool = False) -> Tally:
     """Train undisturbed, then in rounds until the kills are spent; AssertionError if a round differs."""
     from fkd.data.synthetic.data_set import write_synthetic
 
     write_synthetic(folder / "faces", seed=1, training_faces=60, test_faces=6)
     (folder / "tiny.yaml").write_text(TINY_EXPERIMENT)
     (folder / "chaos.yaml").write_text(EXPERIMENT)
-    chaos, tally = Chaos(folder, random.Random(seed), prepared), Tally()
+    chaos, tally = Chaos(folder, random.Random(seed), jobs, prepared), Tally()
     chaos.forget_store(remote_too=True)
     train_to_the_end(chaos)
     undisturbed = read_results(folder / "models_store" / "chaos-faces")
@@ -194,11 +197,12 @@ def main() -> None:
     )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
     seed = secrets.randbelow(2**31) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        tally = wreak(Path(folder), arguments.kills, seed)
+        tally = wreak(Path(folder), arguments.kills, seed, jobs=arguments.jobs)
     print(tally.summary())
 
 

@@ -118,9 +118,7 @@ def test_dropped_labels_are_read_from_files_alone(tmp_path: Path, tiny_experimen
     os.mkfifo(tmp_path / "pipe.csv")
     for path in (tmp_path / "pipe.csv", f"file://{tiny_experiment}"):
         experiment = load_experiment(str(tiny_experiment), [f"dropped_labels={path}"])
-        with pytest.raises(
-            UserError, match=r"^dropped_labels: .*a readable CSV file, received none"
-        ):
+        with pytest.raises(UserError, match=r"^dropped_labels: .*a readable CSV file, received none"):
             make_splits(Run(tmp_path / "run"), experiment, data)
 
 
