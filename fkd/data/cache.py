@@ -117,8 +117,8 @@ def _read_cache(path: Path, say: Say) -> tuple[FaceData, list[list[str | int]]] 
         if about["format"] != FORMAT:
             return None
         # A damaged table of contents can hide arrays.
-        if set(about["arrays"]) != arrays.keys() - {"about"}:
-            raise ValueError("arrays are missing")
+        if about["shapes"] != _shapes(arrays):
+            raise ValueError("arrays are missing or have other shapes")
         return _from_arrays(about["checksum"], tuple(about["point_names"]), arrays), about["stamps"]
     except Exception as error:  # a damaged archive raises nearly every kind there is
         say(f"The cache {path} is damaged and is built anew ({type(error).__name__}: {error}).")
@@ -145,7 +145,7 @@ def _write_cache(path: Path, data: FaceData, stamps: list[list[str | int]], say:
         "checksum": data.checksum,
         "point_names": data.point_names,
         "stamps": stamps,
-        "arrays": list(arrays),
+        "shapes": _shapes(arrays),
     }
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -158,6 +158,10 @@ def _write_cache(path: Path, data: FaceData, stamps: list[list[str | int]], say:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _shapes(arrays: dict[str, npt.NDArray]) -> dict[str, list[int]]:
+    return {name: list(array.shape) for name, array in arrays.items() if name != "about"}
 
 
 def _to_arrays(data: FaceData) -> dict[str, npt.NDArray]:

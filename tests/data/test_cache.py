@@ -156,6 +156,18 @@ def test_damage_anywhere_is_noticed_or_harmless(folder: Path) -> None:
     assert noticed > 100
 
 
+@pytest.mark.parametrize("shape", [(-1,), (1, -1)])
+def test_an_array_of_another_shape_is_noticed(folder: Path, shape: tuple[int, ...]) -> None:
+    first, _ = load(folder)
+    with np.load(cache_of(folder)) as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays["training_keypoints"] = arrays["training_keypoints"].reshape(shape)
+    np.savez(cache_of(folder), **arrays)
+    data, said = load(folder)
+    assert_same(first, data)
+    assert any("damaged and is built anew" in line for line in said)
+
+
 def test_a_header_that_asks_for_fewer_values_is_noticed(folder: Path) -> None:
     first, _ = load(folder)
     path = cache_of(folder)
