@@ -10,10 +10,15 @@ _BEGIN, _END = "<!-- begin: written by {0} -->\n", "<!-- end: written by {0} -->
 def replace_part(path: Path, command: str, part: str) -> str:
     """The file's text with the part between the command's two marks replaced.
 
-    Raises UserError if the file or one of the marks is missing.
+    Raises UserError if the file or one of the marks is missing, or if it is not UTF-8.
     """
     begin, end = _BEGIN.format(command), _END.format(command)
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: expected text in UTF-8, received other bytes ({error.reason}); put the file back"
+        ) from error
     before, begun, rest = text.partition(begin)
     _, ended, after = rest.partition(end)
     if not begun or not ended:

@@ -21,3 +21,10 @@ def test_missing_marks_are_reported(tmp_path: Path, text: str | None):
         path.write_text(text)
     with pytest.raises(UserError, match=r"README\.md: expected the lines <!-- begin: written by it -->"):
         replace_part(path, "it", "new\n")
+
+
+def test_other_bytes_are_one_line(tmp_path: Path):
+    path = tmp_path / "README.md"
+    path.write_bytes(b"\xe0 is no UTF-8")
+    with pytest.raises(UserError, match=r"README.md: expected text in UTF-8, received other bytes"):
+        replace_part(path, "fkd compare", "")
