@@ -73,7 +73,7 @@ def load_folder(
 
 def cache_path(name: str, folder: Path, cache_folder: Path) -> Path:
     """The cache of a folder: two folders of one name have two caches."""
-    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
+    place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:8]
     return cache_folder / f"{name}-{place}.npz"
 
 

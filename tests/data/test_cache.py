@@ -288,3 +288,8 @@ def test_the_checksum_is_that_of_sha256sum(folder: Path) -> None:
     assert names == ["training.zip", "test.zip", "IdLookupTable.csv", "groups.csv", "solution.csv"]
     listing = subprocess.run(["sha256sum", *names], cwd=folder, capture_output=True, check=True).stdout
     assert checksum_files(files) == hashlib.sha256(listing).hexdigest()
+
+
+def test_a_folder_whose_name_is_no_text_has_a_cache(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"f\xff")
+    assert cache_path("tiny", folder, tmp_path) != cache_path("tiny", tmp_path / "f", tmp_path)
