@@ -28,7 +28,7 @@ FLOORS = (
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Modules that do nothing by themselves, and why.
-UNTESTED = {"core/say.py": "a type's name", "training/progress.py": "a protocol"}
+UNTESTED = {"training/progress.py": "a protocol"}
 # Test files of no single module, and what they test instead.
 FURTHER_TESTS = {
     "test_chaos.py": "trainings that are killed at random moments",

@@ -18,8 +18,8 @@ def require_backend() -> None:
     with suppress(OSError, ValueError, AttributeError):  # Keras passes over a damaged file, too
         backend = backend or json.loads(file.read_text()).get("backend")
     backend = backend or _BACKENDS[0]
-    installed = [name for name in _BACKENDS if find_spec(name)]
-    if backend not in installed:
+    if backend not in _BACKENDS or not find_spec(backend):
+        installed = [name for name in _BACKENDS if find_spec(name)]
         raise UserError(
             f"KERAS_BACKEND or {file}: expected a backend that is installed and can train "
             f"({', '.join(installed)}), received {backend}; set KERAS_BACKEND to one of these"

@@ -9,6 +9,6 @@ class UserError(Exception):
     """
 
 
-def one_line(error: BaseException) -> str:
-    """The text of an error on one line."""
-    return " ".join(str(error).split())
+def one_line(text: object) -> str:
+    """The text, such as that of an error, on one line."""
+    return " ".join(str(text).split())

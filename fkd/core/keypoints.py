@@ -188,6 +188,12 @@ def is_labelled(pixels: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
     return np.isfinite(pixels).all(axis=2)
 
 
+def is_far_outside(pixels: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """Whether a coordinate lies beyond `LABEL_RANGE_PX`, of the same shape; False where it is NaN."""
+    lowest, highest = LABEL_RANGE_PX
+    return (pixels < lowest) | (pixels > highest)
+
+
 def is_outside_frame(pixels: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
     """Whether a labelled point lies beyond the image's edges, shape (faces, points).
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError, one_line
-from fkd.core.keypoints import LABEL_RANGE_PX
+from fkd.core.keypoints import LABEL_RANGE_PX, is_far_outside
 
 LONGEST_LINE_BYTES = 2**20  # a line of 9,216 pixels has about 37,000
 LARGEST_TABLE_BYTES = 2**26  # the competition's largest, the lookup table, has 0.9 MB
@@ -200,7 +200,7 @@ def coordinates(lines: Sequence[Line]) -> npt.NDArray[np.float64]:
     """Pixels, shape (lines, columns), as `coordinate` reads each; UserError at the first that is wrong."""
     try:
         values = np.array([[float(text or "nan") for text in line.texts] for line in lines])
-        plain = not ((values < LABEL_RANGE_PX[0]) | (values > LABEL_RANGE_PX[1])).any()
+        plain = not is_far_outside(values).any()
     except ValueError:
         plain = False
     if plain and not any("_" in "".join(line.texts) for line in lines):

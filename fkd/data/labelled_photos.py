@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError, one_line
-from fkd.core.keypoints import IBUG68, IMAGE_SIZE_PX, IMM73, LABEL_RANGE_PX, Schema
+from fkd.core.keypoints import IBUG68, IMAGE_SIZE_PX, IMM73, LABEL_RANGE_PX, Schema, is_far_outside
 from fkd.core.say import Say
 from fkd.data.csv_cells import shown
 from fkd.data.faces import FaceData, Faces
@@ -277,9 +277,9 @@ def _face(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """What `cut_out` gives; UserError for a point far outside the square."""
     face, keypoints = cut_out(photo, points_px, square)
-    lowest, highest = LABEL_RANGE_PX
-    far = np.flatnonzero(((keypoints < lowest) | (keypoints > highest)).any(axis=1))
+    far = np.flatnonzero(is_far_outside(keypoints).any(axis=1))
     if far.size:
+        lowest, highest = LABEL_RANGE_PX
         expected = f"points from {lowest} to {highest} pixels of the face, which has {IMAGE_SIZE_PX}"
         x, y = keypoints[far[0]]
         raise _wrong(place, expected, f"point {far[0]} at {x:.0f}, {y:.0f}")

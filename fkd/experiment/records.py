@@ -146,8 +146,8 @@ def parse_record(content: bytes, place: str, model: type[AnyRecord]) -> AnyRecor
 
 def damaged(place: str, model: type[Record], received: str) -> DamagedRecordError:
     """The error for a record of which something else was received."""
-    problem = " ".join(received.split())  # a name in the file may hold a line break
-    return DamagedRecordError(f"{place}: expected {model.expected}, received {problem:.200}; {model.way_out}")
+    problem = one_line(received)[:200]  # a name in the file may hold a line break
+    return DamagedRecordError(f"{place}: expected {model.expected}, received {problem}; {model.way_out}")
 
 
 def _verified(values: dict[str, Any], place: str, model: type[Record]) -> dict[str, Any]:

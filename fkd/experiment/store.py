@@ -33,6 +33,7 @@ from fkd.experiment.records import (
 )
 from fkd.experiment.settings import settings_of
 from fkd.experiment.specialists import MemberId
+from fkd.experiment.yaml_reading import MOST_BYTES
 
 DEFAULT_STORE = Path("models_store")
 
@@ -41,8 +42,7 @@ _FREE_TO_CHANGE = ("selection.", "prediction.", "resources.", ".members", ".chec
 
 # The first line of a run's experiment.yaml; those of earlier versions have none.
 _CHECKSUM_COMMENT = "# SHA-256 of the lines below: "
-# Neither a resolved experiment nor the history of a training comes near them.
-_MOST_EXPERIMENT_BYTES, _MOST_HISTORY_BYTES = 2**20, 2**26
+_MOST_HISTORY_BYTES = 2**26  # no training's comes near it
 
 _EXPERIMENT_WAY_OUT = (
     "put it back from a backup or the remote store; or, if you ask for the experiment that the run was "
@@ -199,7 +199,7 @@ class Run:
         if not is_there(self.experiment):
             raise UserError(f"{self.path}: no such run; train it first (fkd train, or make train-ensemble)")
         try:
-            content = read_regular(self.experiment, _MOST_EXPERIMENT_BYTES)
+            content = read_regular(self.experiment, MOST_BYTES)
         except ValueError as error:
             raise DamagedRecordError(
                 f"{self.experiment}: expected an experiment, received {error}; {_EXPERIMENT_WAY_OUT}"
@@ -213,7 +213,7 @@ class Run:
 
     def read_data_checksum(self) -> str:
         """The checksum of the data that this run is trained on; raises DamagedRecordError."""
-        return read_record(self.provenance, Provenance).data_checksum
+        return self.read_provenance()["data_checksum"]
 
     @property
     def has_members(self) -> bool:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from fkd.core.errors import UserError
 from fkd.core.keypoints import Schema
+from fkd.core.say import first_few
 from fkd.data.faces import FaceData
 from fkd.ensemble.selection import SelectionReport
 from fkd.ensemble.selection_file import read_selection
@@ -20,9 +21,6 @@ from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import HistoryColumn, MemberFolder, Run
 from fkd.runs.splits import has_split
 from fkd.runs.status import MemberState, recorded_epochs, run_status
-
-# At most this many members are named one by one in a sentence.
-_NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -180,17 +178,10 @@ def _left_out(
         "predictions not finite": sorted(finished - usable),
     }
     return [
-        f"{specialist}: {_listed(indices)} left out, {reason}"
+        f"{specialist}: {first_few([f'{index:02d}' for index in indices])} left out, {reason}"
         for reason, indices in reasons.items()
         if indices
     ]
-
-
-def _listed(indices: list[int]) -> str:
-    """The first few numbers, and how many more there are."""
-    named = ", ".join(f"{index:02d}" for index in indices[:_NAMED])
-    more = len(indices) - _NAMED
-    return f"{named} and {more} more" if more > 0 else named
 
 
 def _read_members(

@@ -1,11 +1,11 @@
 """Where the members of a run stand, read from the store alone."""
 
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from fkd.core.files import is_there
+from fkd.core.say import first_few
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.records import DamagedRecordError, DoneRecord
 from fkd.experiment.specialists import MemberId
@@ -13,9 +13,6 @@ from fkd.experiment.store import HistoryColumn, MemberFolder, Run, damaged_files
 from fkd.runs.locks import lock_holder
 
 MemberState = Literal["done", "damaged", "training", "interrupted", "waiting"]
-
-# At most this many members are named one by one in a sentence.
-_NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -63,28 +60,21 @@ def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple
     Raises DamagedRecordError, naming the members, where files of finished ones are damaged: a choice without
     them would be another one.
     """
-    finished, left_out, damaged = [], [], {}
+    finished, left_out, damaged = [], [], []
     for index in range(experiment.specialists[specialist].members):
         folder = run.member(specialist, index)
         if not is_there(folder.done):
             left_out.append(f"{folder.name}: left out, its training is not finished")
         elif files := damaged_files(folder):
-            damaged[folder.name] = files
+            damaged.append(f"{folder.name} ({', '.join(files)})")
         else:
             finished.append(index)
     if damaged:
         raise DamagedRecordError(
             f"{run.path}: expected whole files of all finished members, received damaged or missing ones of "
-            f"{_listed(damaged)}; {DoneRecord.way_out}, or remove the member's folder to do without it"
+            f"{first_few(damaged)}; {DoneRecord.way_out}, or remove the member's folder to do without it"
         )
     return finished, left_out
-
-
-def _listed(files: Mapping[str, Sequence[str]]) -> str:
-    """The first few members with their files, and how many more there are."""
-    named = ", ".join(f"{name} ({', '.join(files[name])})" for name in list(files)[:_NAMED])
-    more = len(files) - _NAMED
-    return f"{named} and {more} more" if more > 0 else named
 
 
 def _member_status(name: str, folder: MemberFolder) -> MemberStatus:

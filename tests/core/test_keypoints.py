@@ -10,6 +10,7 @@ from fkd.core.keypoints import (
     SCHEMAS,
     Schema,
     average_augmented,
+    is_far_outside,
     is_labelled,
     is_outside_frame,
     listed_schema,
@@ -143,3 +144,8 @@ def test_the_average_is_over_views_and_mirror():
     )
     assert average_augmented(pixels).tolist() == [[[[30, 30]]]] * 2
     assert average_augmented(pixels[0]).tolist() == [[[30, 30]]]
+
+
+def test_a_label_is_far_outside_beyond_a_frame_on_either_side():
+    values = np.array([-96.5, -96.0, 0.0, 192.0, 192.5, np.nan])
+    assert is_far_outside(values).tolist() == [True, False, False, False, True, False]

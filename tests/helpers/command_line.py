@@ -48,20 +48,13 @@ class Running:
             )
 
     @property
-    def pid(self) -> int:
-        assert self._process.pid is not None
-        return self._process.pid
-
-    @property
     def returncode(self) -> int | None:
-        return self._process.exitcode
-
-    def poll(self) -> int | None:
+        """Its exit status, None while it runs."""
         return self._process.exitcode
 
     def send_signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):  # it has just ended
-            os.kill(self.pid, number)
+            os.kill(self._process.pid, number)
 
     def wait(self, timeout_s: float | None = None) -> int | None:
         """Its exit status, None after a timeout; what it printed is lost."""

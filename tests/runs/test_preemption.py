@@ -47,7 +47,7 @@ def undisturbed(faces_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def _interrupt(process: Running, number: signal.Signals, after: str) -> str:
     """Send a signal after a line that holds some words; returns what was complained of."""
     while after not in process.stdout.readline():
-        assert process.poll() is None
+        assert process.returncode is None
     process.send_signal(number)
     return process.communicate()[1]
 
@@ -188,7 +188,7 @@ def test_a_full_disk_is_one_line_and_the_last_good_state_stays(
 def test_a_removed_folder_is_one_line_and_does_not_come_back(tiny_experiment: Path, faces_folder: Path):
     process = Running("train", tiny_experiment, "--data", faces_folder, *LONG)
     while "epoch 1/" not in process.stdout.readline():
-        assert process.poll() is None
+        assert process.returncode is None
     shutil.move("models_store/tiny-faces/four/00", "elsewhere")
     error = process.communicate()[1]
     assert process.returncode == 1

@@ -18,6 +18,7 @@ import yaml
 from command_line import read_arrays
 from PIL import Image
 
+from fkd.core.files import sha256
 from fuzzing.calls import DERIVED, FINISHED, HALF, PHOTOS, WORK, Call
 from fuzzing.watched import Outcome
 
@@ -88,12 +89,7 @@ def _what_is(path: Path) -> str:
         return f"{stat.filemode(found.st_mode)[0]} {rights}"
     if found.st_size > LARGEST_HASHED_BYTES:
         return f"{found.st_size} bytes {rights}"
-    return f"{_sha256(path)} {rights}"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return f"{sha256(path)} {rights}"
 
 
 def results_of(call: Call, base: Path, outcome: Outcome) -> Results:
@@ -126,7 +122,7 @@ def _checksums_of_arrays(run: Path) -> Results:
 def _checksum(path: Path) -> str:
     """Of a file's bytes; of a Keras model's weights, because the rest names dates and places in memory."""
     if path.suffix != ".keras":
-        return _sha256(path)
+        return sha256(path)
     with zipfile.ZipFile(path) as archive:
         return str(archive.getinfo("model.weights.h5").CRC)
 
