@@ -1,6 +1,7 @@
 """A checked copy of a data set that loads in a fraction of a second.
 
-One uncompressed .npz file per folder. NumPy's archive carries a CRC-32 of every array.
+One uncompressed .npz file per folder. NumPy's archive carries a CRC-32 of every array; `about.json` in it
+lists them, so that an array that was written again by another program is noticed, too.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 # Of a file in a zip archive; its last two fields are the lengths of the name and of the extra field.
 _LOCAL_HEADER_BYTES = 30
 _LARGEST_ARRAY_HEADER_BYTES = 4096
-FORMAT = 3  # raise it when reading the same files gives other arrays or refuses more
+_ABOUT = "about.json"
+FORMAT = 4  # raise it when reading the same files gives other arrays or refuses more
 
 
 def load_folder(
@@ -108,17 +110,20 @@ def _read_cache(path: Path, say: Say) -> tuple[FaceData, list[list[str | int]]] 
     """The data set and the stamps of the files it was read from; None if of another format or damaged."""
     try:
         with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            if _ABOUT not in archive.namelist():
+                return None
+            about = json.loads(archive.read(_ABOUT))
+            if about["format"] != FORMAT:
+                return None
+            if about["crc32"] != _checksums(archive):
+                raise ValueError("arrays are missing or others than were written")
             # Mapped rather than read: nothing is copied, and processes share the pages.
             content = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
             arrays = {
-                info.filename.removesuffix(".npy"): _array(content, info) for info in archive.infolist()
+                entry.filename.removesuffix(".npy"): _array(content, entry)
+                for entry in archive.infolist()
+                if entry.filename != _ABOUT
             }
-        about = json.loads(arrays["about"].item())
-        if about["format"] != FORMAT:
-            return None
-        # A damaged table of contents can hide arrays.
-        if about["shapes"] != _shapes(arrays):
-            raise ValueError("arrays are missing or have other shapes")
         return _from_arrays(about["checksum"], tuple(about["point_names"]), arrays), about["stamps"]
     except Exception as error:  # a damaged archive raises nearly every kind there is
         say(f"The cache {path} is damaged and is built anew ({type(error).__name__}: {error}).")
@@ -139,19 +144,19 @@ def _array(content: memoryview, entry: zipfile.ZipInfo) -> npt.NDArray:
 
 
 def _write_cache(path: Path, data: FaceData, stamps: list[list[str | int]], say: Say) -> None:
-    arrays = _to_arrays(data)
     about = {
         "format": FORMAT,
         "checksum": data.checksum,
         "point_names": data.point_names,
         "stamps": stamps,
-        "shapes": _shapes(arrays),
     }
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
+            np.savez(stream, allow_pickle=False, **_to_arrays(data))
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(_ABOUT, json.dumps(about | {"crc32": _checksums(archive)}))
         temporary.replace(path)
     except OSError as error:
         say(f"The cache {path} was not written ({error}); the files are read again next time.")
@@ -160,8 +165,9 @@ def _write_cache(path: Path, data: FaceData, stamps: list[list[str | int]], say:
             temporary.unlink(missing_ok=True)
 
 
-def _shapes(arrays: dict[str, npt.NDArray]) -> dict[str, list[int]]:
-    return {name: list(array.shape) for name, array in arrays.items() if name != "about"}
+def _checksums(archive: zipfile.ZipFile) -> dict[str, int]:
+    """The CRC-32 of every array, by its file in the archive."""
+    return {entry.filename: entry.CRC for entry in archive.infolist() if entry.filename != _ABOUT}
 
 
 def _to_arrays(data: FaceData) -> dict[str, npt.NDArray]:

@@ -1,23 +1,25 @@
 """Where the members of a run stand, read from the store alone."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from fkd.core.files import is_there
+from fkd.core.files import is_there, sha256
 from fkd.core.say import first_few
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.records import DamagedRecordError, DoneRecord
 from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import HistoryColumn, MemberFolder, Run, damaged_files, read_done, read_history
 from fkd.runs.locks import lock_holder
+from fkd.training.state import saved_history
 
 MemberState = Literal["done", "damaged", "training", "interrupted", "waiting"]
 
 
 @dataclass(frozen=True)
 class MemberStatus:
-    """A member's progress; `damaged` is one whose done.json cannot be read.
+    """A member's progress; `damaged` is one whose done.json cannot be read or whose history is another one.
 
     training_s: seconds of training so far. saving_s: seconds spent on writing states, known at the end.
     saved_s_ago: the age of its last save in seconds.
@@ -43,15 +45,17 @@ def run_status(run: Run, experiment: Experiment) -> list[MemberStatus]:
 
 
 def recorded_epochs(folder: MemberFolder) -> list[dict[str, float]]:
-    """A member's epochs as `read_history` gives them; those of its state where history.csv is damaged."""
-    try:
-        return read_history(folder)
-    except FileNotFoundError:
-        return []
-    except DamagedRecordError:
-        from fkd.training.state import saved_history  # loads Keras
+    """A member's epochs by `HistoryColumn`: those of its state where nothing vouches for history.csv."""
+    with suppress(FileNotFoundError, DamagedRecordError):
+        only_history = not is_there(folder.done) and not folder.state.exists()
+        if only_history or _is_vouched_for(folder):
+            return read_history(folder)
+    return saved_history(folder)
 
-        return saved_history(folder)
+
+def _is_vouched_for(folder: MemberFolder) -> bool:
+    recorded = read_done(folder).files.get(folder.history.name)
+    return recorded in (None, sha256(folder.history))
 
 
 def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple[list[int], list[str]]:
@@ -85,11 +89,11 @@ def _member_status(name: str, folder: MemberFolder) -> MemberStatus:
         done, damaged = None, True
     records = recorded_epochs(folder)
     state: MemberState
-    if done:
+    if done and records:
         state = "done"
     elif lock_holder(folder) is not None:
         state = "training"
-    elif damaged:
+    elif done or damaged:
         state = "damaged"
     else:
         state = "interrupted" if records or folder.state.exists() else "waiting"

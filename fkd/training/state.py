@@ -5,6 +5,8 @@ best weights so far, the counters and history as JSON text, and a checksum over 
 it is kept.
 """
 
+from __future__ import annotations
+
 import hashlib
 import io
 import json
@@ -12,9 +14,8 @@ import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +23,9 @@ from fkd.core.errors import UserError
 from fkd.core.files import atomic_write_bytes, is_there, keep_previous, move_damaged_aside, open_regular
 from fkd.core.say import Say
 from fkd.experiment.store import MemberFolder
+
+if TYPE_CHECKING:
+    import keras
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -58,6 +62,8 @@ class TrainingState:
 
 def save_state(folder: MemberFolder, model: keras.Model, state: TrainingState) -> None:
     """Write the state whole or not at all; the one before it is kept. Adds to `state.saving_seconds`."""
+    import keras  # slow to load, and reading a state does without it
+
     started_s = time.monotonic()
     arrays: Arrays = {
         f"{owner}.{number:04d}": keras.ops.convert_to_numpy(variable)
