@@ -142,13 +142,14 @@ def _small_png(pixels: npt.NDArray[np.uint8], theme: Theme) -> bytes:
     """
     wanted = [np.rint(255 * np.array([to_rgb(colour) for colour in theme.colours]))]
     wanted.append(np.repeat(np.linspace(0, 255, _GREYS)[:, np.newaxis], 3, axis=1))
-    colourful = pixels[np.ptp(pixels, axis=2) > _GREATEST_SPREAD_OF_GREY]
+    red, green, blue = np.moveaxis(pixels.astype(np.uint32), 2, 0)
+    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    colourful = pixels[spread > _GREATEST_SPREAD_OF_GREY]
     if len(colourful):
         places = 256 - sum(map(len, wanted))
         common = Image.fromarray(colourful[np.newaxis]).quantize(places).getpalette() or []
         wanted.append(np.reshape(common, (-1, 3)))
     palette = np.concatenate(wanted).astype(np.uint8)
-    red, green, blue = np.moveaxis(pixels.astype(np.uint32), 2, 0)
     _, first, colour_of_pixel = np.unique(
         red << 16 | green << 8 | blue, return_index=True, return_inverse=True
     )

@@ -12,6 +12,7 @@ from fkd.data.faces import Faces
 from fkd.ensemble.predict import predict_ensemble
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import EXPERIMENTS_FOLDER, load_experiment
+from fkd.experiment.network import Network
 from fkd.experiment.prediction import Prediction
 from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import Run
@@ -101,6 +102,17 @@ def _choices(settings: object) -> object:
     return settings if isinstance(settings, str | bool) else type(settings).__name__
 
 
+def _narrow(network: Network) -> Network:
+    """The same network of the least depth, with a sixteenth of the filters and units."""
+    settings = network.model_dump()
+    for layer in (*settings.get("convolutions", ()), *settings.get("dense", ()), settings):
+        for width in layer.keys() & {"filters", "units"}:
+            layer[width] = (-(-np.array(layer[width]) // 16)).tolist()
+    if network.kind == "resnet":
+        settings["depth"] = 18
+    return type(network).model_validate(settings)
+
+
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_file_draws_a_batch(name: str):
     experiment = load_experiment(name)
@@ -119,6 +131,7 @@ def test_a_file_trains_one_epoch_and_predicts(tmp_path: Path, name: str):
     if load_experiment(name).training.schedule.name == "cosine_decay":
         settings.append("training.schedule.warmup_epochs=0")
     experiment = load_experiment(name, settings)
+    experiment = experiment.model_copy(update={"network": _narrow(experiment.network)})
     run = Run(tmp_path / f"{experiment.name}-noise")
     training, validation = _faces(experiment, 4), _faces(experiment, 2)
     epochs = dict.fromkeys(experiment.specialists, 1)

@@ -36,7 +36,7 @@ network:
     - {filters: 4, kernel: 5, pool: 4}
     - {filters: 8, kernel: 3, pool: 4}
   dense: [64]
-training: {max_epochs: 60, patience_epochs: 25}
+training: {max_epochs: 30, patience_epochs: 15}
 resources: {cpus: 1}
 """
 
@@ -44,8 +44,8 @@ resources: {cpus: 1}
 CHECKPOINT_SECONDS = (0.0, 0.5)
 MACHINE_LOST_PROBABILITY = 0.15
 AT_START_PROBABILITY = 0.2
-LONGEST_START_S = 4.0
-MEAN_DELAY_S = 2.5
+LONGEST_START_S = 2.0
+MEAN_DELAY_S = 1.2
 
 
 @dataclass

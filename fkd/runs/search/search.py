@@ -67,6 +67,7 @@ def search(
             ),
             param_space={"trial": tune.grid_search(list(range(len(trials))))},
             tune_config=tune.TuneConfig(
+                reuse_actors=True,  # TensorFlow takes longer to load than many a trial
                 scheduler=ASHAScheduler(
                     time_attr="epoch",
                     metric="best_rmse_px",
@@ -74,7 +75,7 @@ def search(
                     max_t=longest + 1,  # whoever comes to the last epoch writes the member's files, too
                     grace_period=first_epochs if first_epochs < longest else longest + 1,
                     reduction_factor=_REDUCTION,
-                )
+                ),
             ),
             run_config=tune.RunConfig(
                 storage_path=scratch,

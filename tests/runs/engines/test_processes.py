@@ -19,11 +19,11 @@ def test_cores_are_divided_and_gpus_taken_in_turn():
 
 
 def _training_process(run: Path) -> int:
-    """A process that holds a member which has saved, as soon as there is one."""
+    """A process that lives and holds a member which has saved, as soon as there is one."""
 
     def holders() -> list[int]:
         locks = [(state.parent / "lock.txt").read_text().split() for state in run.glob("*/*/state.npz")]
-        return [int(lock[1]) for lock in locks if lock]
+        return [int(lock[1]) for lock in locks if lock and Path(f"/proc/{lock[1]}").exists()]
 
     return wait_until(holders, "no member was saved")[0]
 
