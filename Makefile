@@ -13,6 +13,7 @@ JOBS ?=
 ENGINE ?=
 ADDRESS ?=
 KILLS ?= 200
+FAULTS ?=
 N ?= 300
 TOPICS ?=
 SEED ?=
@@ -40,7 +41,7 @@ help: ## List the targets
 	@echo 'Variables: EXPERIMENT=stem of experiments/*.yaml or a path  DATA=auto|kaggle|synthetic|folder'
 	@echo '           SET="key=value ..."  STORE=folder|s3://...|gs://...|file://...  SPOT_NOTICE=ec2'
 	@echo '           FRESH=1 (train anew)  TENSORBOARD=1 (write logs)  AT_ONCE=n (members in one step)'
-	@echo '           JOBS=n (members side by side)  ENGINE=ray ADDRESS=host:port  KILLS=n SEED=n (chaos)  N=n SEED=n (fuzz)'
+	@echo '           JOBS=n (members side by side)  ENGINE=ray ADDRESS=host:port  KILLS=n SEED=n FAULTS=1 (chaos)  N=n SEED=n (fuzz)'
 
 train-ensemble: .venv/run ## Train every member of every specialist; resume where it stopped
 	$(FKD) train $(RUN) $(SETTINGS) $(OPTIONS)
@@ -90,7 +91,8 @@ types: .venv/test ## Check the types of the package
 	.venv/bin/mypy
 
 chaos: .venv/test ## Kill a small training KILLS times and compare it with an undisturbed one
-	.venv/bin/python tests/helpers/chaos.py --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(JOBS:%=--jobs %)
+	.venv/bin/python tests/helpers/chaos.py --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(JOBS:%=--jobs %) \
+		$(ENGINE:%=--engine %) $(if $(FAULTS),--faults)
 
 fuzz: .venv/test ## Damage inputs, run files and arguments N times and hold fkd to its promises
 	.venv/bin/python tests/helpers/fuzz.py --cases $(N) $(if $(SEED),--seed $(SEED))

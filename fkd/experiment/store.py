@@ -324,7 +324,12 @@ def damaged_files(folder: MemberFolder) -> list[str]:
     except DamagedRecordError:
         return [folder.done.name]
     files = {folder.path / name: checksum for name, checksum in checksums.items()}
-    return [path.name for path, checksum in files.items() if not path.is_file() or sha256(path) != checksum]
+    return [path.name for path, checksum in files.items() if not has_checksum(path, checksum)]
+
+
+def has_checksum(path: Path, checksum: str) -> bool:
+    """Whether a path is a regular file with this SHA-256."""
+    return path.is_file() and sha256(path) == checksum
 
 
 def read_history(folder: MemberFolder) -> list[dict[str, float]]:

@@ -5,12 +5,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from fkd.core.files import is_there, sha256
+from fkd.core.files import is_there
 from fkd.core.say import first_few
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.records import DamagedRecordError, DoneRecord
 from fkd.experiment.specialists import MemberId
-from fkd.experiment.store import HistoryColumn, MemberFolder, Run, damaged_files, read_done, read_history
+from fkd.experiment.store import (
+    HistoryColumn,
+    MemberFolder,
+    Run,
+    damaged_files,
+    has_checksum,
+    read_done,
+    read_history,
+)
 from fkd.runs.locks import lock_holder
 from fkd.training.state import saved_history
 
@@ -54,8 +62,8 @@ def recorded_epochs(folder: MemberFolder) -> list[dict[str, float]]:
 
 
 def _is_vouched_for(folder: MemberFolder) -> bool:
-    recorded = read_done(folder).files.get(folder.history.name)
-    return recorded in (None, sha256(folder.history))
+    checksum = read_done(folder).files.get(folder.history.name)
+    return checksum is None or has_checksum(folder.history, checksum)
 
 
 def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple[list[int], list[str]]:

@@ -4,7 +4,6 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from exported_models import (
     IMAGES,
     needs_onnx,
+    new_run,
     run_as_a_stranger,
     save_constant_member,
     save_member,
@@ -28,7 +28,7 @@ from fkd.deploy.model_formats import FORMATS
 from fkd.ensemble.predict import predict_ensemble
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
-from fkd.experiment.network import HeatmapNetwork, Network, ResidualNetwork, ResNet
+from fkd.experiment.network import HeatmapNetwork, ResidualNetwork, ResNet
 from fkd.experiment.prediction import Prediction
 from fkd.experiment.store import Run
 
@@ -55,29 +55,27 @@ def test_specialists_of_the_same_points_are_averaged(run: Run, tiny_experiment: 
     np.testing.assert_allclose(model.predict_on_batch(IMAGES)[..., 0], [expected_x] * 3, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("network", "prediction"),
-    [
-        (HeatmapNetwork(kind="heatmap", filters=(2, 3)), {"peaks": "soft_argmax"}),
-        (HeatmapNetwork(kind="heatmap", filters=(2, 3)), {"peaks": "argmax"}),
-        (ResidualNetwork(kind="residual", filters=(2, 3)), {"mirrored": True}),
-        (ResNet(kind="resnet", depth=18), {}),
-    ],
-    ids=["soft-argmax", "argmax", "residual-mirrored", "resnet18"],
-)
-def test_other_networks_need_keras_alone(
-    tmp_path: Path, run: Run, experiment: Experiment, network: Network, prediction: dict[str, Any]
-):
-    if network.kind == "resnet":
-        pytest.importorskip("keras_hub", reason="the extra `resnet` is not installed")
-    experiment = experiment.model_copy(update={"network": network, "prediction": Prediction(**prediction)})
-    save_member(run, experiment, "four", 0)
-    export_ensemble(
-        run, experiment, [selection_report("four", 0)], three_faces(), tmp_path / "out", say=lambda line: None
-    )
-    expected = predict_ensemble(run, experiment, {"four": [0]}, IMAGES[:1])[0, KAGGLE15.indices("four")]
-    [code] = usage_blocks(tmp_path / "out")
-    np.testing.assert_allclose(run_as_a_stranger(tmp_path / "out", code), expected, atol=1e-3)
+OTHER_NETWORKS = {
+    "soft-argmax": (HeatmapNetwork(kind="heatmap", filters=(2, 3)), Prediction(peaks="soft_argmax")),
+    "argmax": (HeatmapNetwork(kind="heatmap", filters=(2, 3)), Prediction(peaks="argmax")),
+    "residual-mirrored": (ResidualNetwork(kind="residual", filters=(2, 3)), Prediction(mirrored=True)),
+    "resnet18": (ResNet(kind="resnet", depth=18), Prediction()),
+}
+
+
+def test_other_networks_need_keras_alone(tmp_path: Path, experiment: Experiment):
+    pytest.importorskip("keras_hub", reason="the extra `resnet` is not installed")
+    cards, expected = {}, []
+    for name, (network, prediction) in OTHER_NETWORKS.items():
+        (tmp_path / name).mkdir()
+        run, out = new_run(tmp_path / name), tmp_path / name / "out"
+        other = experiment.model_copy(update={"network": network, "prediction": prediction})
+        save_member(run, other, "four", 0)
+        reports = [selection_report("four", 0)]
+        export_ensemble(run, other, reports, three_faces(), out, say=lambda line: None)
+        [cards[out]] = usage_blocks(out)
+        expected.append(predict_ensemble(run, other, {"four": [0]}, IMAGES[:1])[0, KAGGLE15.indices("four")])
+    np.testing.assert_allclose(run_as_a_stranger(cards), expected, atol=1e-3)
 
 
 def test_a_model_that_answers_otherwise_is_refused_and_nothing_is_left(

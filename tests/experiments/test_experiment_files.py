@@ -82,23 +82,26 @@ def _faces(experiment: Experiment, count: int) -> Faces:
 
 
 def _one_of_a_kind() -> list[str]:
-    """Of the systems whose network and training differ in numbers alone, the first."""
-    first: dict[str, str] = {}
+    """Systems that each have a kind of network, a loss, an optimizer or a schedule that none before has."""
+    seen: set[str] = set()
+    new = []
     with pytest.MonkeyPatch.context() as place:
         place.chdir(REPOSITORY)
         for name in SYSTEMS:
             experiment = load_experiment(name)
-            choices = [_choices(experiment.network.model_dump()), _choices(experiment.training.model_dump())]
-            first.setdefault(str(choices), name)
-    return list(first.values())
+            training = experiment.training
+            choices = (training.loss, training.optimizer.name, training.schedule.name)
+            kinds = {*choices, str(_choices(experiment.network.model_dump()))}
+            if kinds - seen:
+                new.append(name)
+            seen |= kinds
+    return new
 
 
 def _choices(settings: object) -> object:
     """Settings without their numbers and without what lists hold."""
     if isinstance(settings, dict):
-        return {
-            name: _choices(value) for name, value in settings.items() if name not in ("weights", "precision")
-        }
+        return {name: _choices(value) for name, value in settings.items() if name != "weights"}
     return settings if isinstance(settings, str | bool) else type(settings).__name__
 
 

@@ -4,10 +4,11 @@
 
 Every round trains the ensemble in a new store. The process is killed by SIGKILL or SIGTERM at a
 random moment: while it starts, in the middle of a batch, inside a save, inside an upload to the
-remote store. With --jobs it is the one that watches over those that train. Now and then the machine
-is lost: its local store is removed and the next one resumes from the remote store. At the end of a
-round every member's final state, best weights, validation predictions and history must be those of
-an undisturbed run, bit for bit. Rounds follow until the kills are spent.
+remote store. With --jobs or --engine ray it is the one that watches over those that train. Now and
+then the machine is lost: its local store is removed and the next one resumes from the remote store,
+a folder, or with --faults a bucket that now and then is slow, cuts answers short or is not there. At
+the end of a round every member's final state, best weights, validation predictions and history must
+be those of an undisturbed run, bit for bit. Rounds follow until the kills are spent.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from chaotic_stores import FaultyBucket, RemoteFolder
 from command_line import Running, assert_same_results, command, read_results
 from repository import REPOSITORY
 from tiny_experiment import TINY_EXPERIMENT
@@ -46,6 +48,7 @@ MACHINE_LOST_PROBABILITY = 0.15
 AT_START_PROBABILITY = 0.2
 LONGEST_START_S = 2.0
 MEAN_DELAY_S = 1.2
+COMPLAINT_OF_THE_STORE = "cannot be reached"
 
 
 @dataclass
@@ -73,19 +76,20 @@ class Tally:
 
 @dataclass(frozen=True)
 class Chaos:
-    """A folder with data, experiment, local store and remote store.
+    """A folder with data, experiment and local store; a remote store.
 
-    jobs: processes that train side by side. prepared: whether processes begin with everything imported; else
+    engine: the options that say what trains. prepared: whether processes begin with everything imported; else
     many kills fall into the imports.
     """
 
     folder: Path
+    remote: RemoteFolder | FaultyBucket
     rng: random.Random
-    jobs: int = 1
-    prepared: bool = False
+    engine: tuple[str, ...] = ()
+    prepared: bool = True
 
     def start(self, checkpoint_seconds: float) -> "Running | subprocess.Popen[str]":
-        options = ("--data", "faces", "--store", f"file://{self.folder / 'remote'}", "--jobs", self.jobs)
+        options = ("--data", "faces", "--store", self.remote.url, *self.engine)
         call = ("train", "chaos.yaml", *options, "--set", f"training.checkpoint_seconds={checkpoint_seconds}")
         if self.prepared:
             return Running(*call, folder=self.folder)
@@ -98,11 +102,13 @@ class Chaos:
             text=True,
         )
 
-    def forget_store(self, *, remote_too: bool) -> None:
+    @property
+    def first_line_of_a_training(self) -> str:
+        """What a line holds when training begins, not what is to train."""
+        return "epoch" if self.engine else "training"
+
+    def forget_store(self) -> None:
         shutil.rmtree(self.folder / "models_store", ignore_errors=True)
-        if remote_too:
-            shutil.rmtree(self.folder / "remote", ignore_errors=True)
-            (self.folder / "remote").mkdir()
 
 
 def train_to_the_end(chaos: Chaos) -> None:
@@ -123,7 +129,7 @@ def disturb(chaos: Chaos, tally: Tally) -> bool:
         time.sleep(rng.uniform(0, LONGEST_START_S))
     else:
         for line in process.stdout:
-            if "training" in line:
+            if chaos.first_line_of_a_training in line:
                 break
         time.sleep(rng.expovariate(1 / MEAN_DELAY_S))
     killed_at_s = time.time()
@@ -131,6 +137,8 @@ def disturb(chaos: Chaos, tally: Tally) -> bool:
     output = "".join(process.communicate())  # to the end of all that it started, which write there, too
     if process.returncode == 0:
         return True
+    if process.returncode == 1 and chaos.remote.may_fail and COMPLAINT_OF_THE_STORE in output:
+        return False
     expected = {signal.SIGKILL: (-number,), signal.SIGTERM: (EXIT_INTERRUPTED, -number)}[number]
     assert process.returncode in expected, f"exit status {process.returncode} after {number.name}: {output}"
     assert "Traceback" not in output, output
@@ -139,7 +147,7 @@ def disturb(chaos: Chaos, tally: Tally) -> bool:
     if number == signal.SIGKILL and checkpoint_seconds:
         tally.lost_s += [killed_at_s - saved_s for saved_s in saves_of_held_members(chaos.folder)]
     if rng.random() < MACHINE_LOST_PROBABILITY:
-        chaos.forget_store(remote_too=False)
+        chaos.forget_store()
         tally.machines_lost += 1
     return False
 
@@ -156,14 +164,14 @@ def saves_of_held_members(folder: Path) -> list[float]:
 
 def run_round(chaos: Chaos, tally: Tally, undisturbed: dict[str, np.ndarray], kills: int) -> None:
     """One ensemble to its end, with kills until their number is reached; AssertionError if it differs."""
-    chaos.forget_store(remote_too=True)
-    while tally.kills < kills:
-        if disturb(chaos, tally):
-            break
-    else:
-        train_to_the_end(chaos)
+    chaos.forget_store()
+    chaos.remote.empty()
+    with chaos.remote.faults(chaos.rng):
+        while tally.kills < kills and not disturb(chaos, tally):
+            pass
+    train_to_the_end(chaos)  # also sends what the remote store lacks
     tally.rounds += 1
-    assert_same_results(chaos.folder / "remote" / "chaos-faces", undisturbed)
+    assert_same_results(chaos.remote.fetched() / "chaos-faces", undisturbed)
     # A member that was finished on a lost machine comes back without its state, which nobody needs any more.
     local = chaos.folder / "models_store" / "chaos-faces"
     here = read_results(local)
@@ -172,21 +180,31 @@ def run_round(chaos: Chaos, tally: Tally, undisturbed: dict[str, np.ndarray], ki
     )
 
 
-def wreak(folder: Path, kills: int, seed: int, *, jobs: int = 1, prepared: bool = False) -> Tally:
+def wreak(
+    folder: Path,
+    kills: int,
+    seed: int,
+    *,
+    engine: tuple[str, ...] = (),
+    faults: bool = False,
+    prepared: bool = True,
+) -> Tally:
     """Train undisturbed, then in rounds until the kills are spent; AssertionError if a round differs."""
     from fkd.data.synthetic.data_set import write_synthetic
 
     write_synthetic(folder / "faces", seed=1, training_faces=60, test_faces=6)
     (folder / "tiny.yaml").write_text(TINY_EXPERIMENT)
     (folder / "chaos.yaml").write_text(EXPERIMENT)
-    chaos, tally = Chaos(folder, random.Random(seed), jobs, prepared), Tally()
-    chaos.forget_store(remote_too=True)
-    train_to_the_end(chaos)
-    undisturbed = read_results(folder / "models_store" / "chaos-faces")
-    assert undisturbed
-    while tally.kills < kills:
-        run_round(chaos, tally, undisturbed, kills)
-        print(f"round {tally.rounds}: {tally.kills} of {kills} kills, bit-identical", flush=True)
+    remote = FaultyBucket(folder / "fetched") if faults else RemoteFolder(folder / "remote")
+    with remote:
+        chaos, tally = Chaos(folder, remote, random.Random(seed), engine, prepared), Tally()
+        remote.empty()
+        train_to_the_end(chaos)
+        undisturbed = read_results(folder / "models_store" / "chaos-faces")
+        assert undisturbed
+        while tally.kills < kills:
+            run_round(chaos, tally, undisturbed, kills)
+            print(f"round {tally.rounds}: {tally.kills} of {kills} kills, bit-identical", flush=True)
     return tally
 
 
@@ -197,12 +215,26 @@ def main() -> None:
     )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--jobs", help="train in so many processes")
+    parser.add_argument("--engine", help="train with this engine, such as ray")
+    parser.add_argument("--faults", action="store_true", help="keep results in a bucket that has faults")
+    parser.add_argument(
+        "--unprepared", action="store_true", help="import everything anew, so that kills fall there, too"
+    )
     arguments = parser.parse_args()
     seed = secrets.randbelow(2**31) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        tally = wreak(Path(folder), arguments.kills, seed, jobs=arguments.jobs)
+        engine = [("--jobs", arguments.jobs)] if arguments.jobs else []
+        engine += [("--engine", arguments.engine)] if arguments.engine else []
+        tally = wreak(
+            Path(folder),
+            arguments.kills,
+            seed,
+            engine=tuple(word for option in engine for word in option),
+            faults=arguments.faults,
+            prepared=not arguments.unprepared,
+        )
     print(tally.summary())
 
 

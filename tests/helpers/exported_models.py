@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -73,18 +74,24 @@ def save_constant_member(
     model.save_weights(run.member(specialist, index).best_weights)
 
 
-def run_as_a_stranger(folder: Path, code: str) -> np.ndarray:
-    """What the lines say of `face.png`, the first of the images, in a process without fkd and keras-hub."""
-    cv2.imwrite(str(folder / "face.png"), IMAGES[0])
+def run_as_a_stranger(cards: Mapping[Path, str]) -> list[np.ndarray]:
+    """What each card's lines say of `face.png`, the first of the images, in a process without fkd and keras-hub.
+
+    cards: the lines by the folder in which they are run.
+    """
+    for folder in cards:
+        cv2.imwrite(str(folder / "face.png"), IMAGES[0])
+    work = [(str(folder), lines) for folder, lines in cards.items()]
     code = (
-        f"import sys\nsys.modules['fkd'] = sys.modules['keras_hub'] = None\n{code}\n"
-        "np.save('points_px.npy', points_px)"
+        "import os, sys, numpy\nsys.modules['fkd'] = sys.modules['keras_hub'] = None\n"
+        f"for folder, lines in {work!r}:\n"
+        "    os.chdir(folder)\n"
+        "    exec(lines, names := {})\n"
+        "    numpy.save('points_px.npy', names['points_px'])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return np.load(folder / "points_px.npy")
+    return [np.load(folder / "points_px.npy") for folder in cards]
 
 
 def usage_blocks(folder: Path) -> list[str]:

@@ -20,7 +20,7 @@ from fkd.runs.locks import member_lock
 
 Results = dict[str, np.ndarray]
 
-FOUR_MEMBERS = ("--set", "training.max_epochs=40", "--set", "specialists.four.members=3")
+FOUR_MEMBERS = ("--set", "training.max_epochs=25", "--set", "specialists.four.members=3")
 LONG = ("--set", "training.max_epochs=12", "--set", "training.checkpoint_seconds=0")
 
 
