@@ -75,7 +75,7 @@ def save_constant_member(
 
 
 def run_as_a_stranger(cards: Mapping[Path, str]) -> list[np.ndarray]:
-    """What each card's lines say of `face.png`, the first of the images, in a process without fkd and keras-hub.
+    """What each card's lines say of `face.png`, the first image, in a process without fkd and keras-hub.
 
     cards: the lines by the folder in which they are run.
     """
