@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from command_line import read_results
+from filelock import FileLock
 from hypothesis import settings
 from interruptible import train_alone
 from metadata_service import Metadata
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# A minute and more each.
+LONGEST_FILES = {"test_ray_tasks.py", "test_cli.py", "test_preemption.py", "test_member_training.py"}
+
 # A property's speed is not what is tested, and two busy cores are slow.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -28,6 +32,11 @@ settings.load_profile("untimed")
 def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
     """A test that kills its process, or is ended because it hangs, ends the whole run with its name."""
     sched.config.pluginmanager.get_plugin("dsession").shouldstop = f"{crashitem} ended its process"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST_FILES)
 
 
 @pytest.fixture(scope="session")
@@ -65,9 +74,14 @@ def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def trained_alone(tmp_path_factory: pytest.TempPathFactory, faces_folder: Path) -> dict[str, np.ndarray]:
     """What the members of an interruptible training are when they are trained one after another."""
-    folder = tmp_path_factory.mktemp("alone")
-    (folder / "tiny.yaml").write_text(TINY_EXPERIMENT)
-    train_alone(faces_folder, folder)
+    # Once for all processes that test: the folder above theirs is of this session, too.
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "alone"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not (folder / "tiny.yaml").exists():
+            (folder / "tiny.yaml").write_text(TINY_EXPERIMENT)
+            train_alone(faces_folder, folder)
     return read_results(folder / "models_store" / "tiny-faces")
 
 
