@@ -158,7 +158,7 @@ def _small_png(pixels: npt.NDArray[np.uint8], theme: Theme) -> bytes:
     picture = Image.fromarray(nearest.astype(np.uint8)[colour_of_pixel].reshape(pixels.shape[:2]))
     picture.putpalette(palette.tobytes())
     file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
+    picture.save(file, "PNG")
     return file.getvalue()
 
 

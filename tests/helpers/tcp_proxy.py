@@ -38,6 +38,10 @@ class Proxy:
                 return
             server = socket.create_connection(("127.0.0.1", self._server_port))
             self._open += [client, server]
+            if listener.fileno() == -1:  # meanwhile `down` may have closed those that it knew
+                client.close()
+                server.close()
+                return
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._pass_on, args=(source, sink, client), daemon=True).start()
 

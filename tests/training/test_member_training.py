@@ -1,6 +1,7 @@
 import csv
 import json
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -49,9 +50,10 @@ def _train(
     index: int = 0,
     why_stop: str | None = None,
     validation: Faces | None = None,
+    stop_after: int = 1,
 ) -> MemberFolder:
     pool = NetworkPool(experiment, "four", images_per_epoch=20)
-    folder, steps = _member(store, experiment, pool, index, why_stop, validation)
+    folder, steps = _member(store, experiment, pool, index, why_stop, validation, stop_after)
     train_together(pool, [steps])
     return folder
 
@@ -63,7 +65,10 @@ def _member(
     index: int,
     why_stop: str | None = None,
     validation: Faces | None = None,
+    stop_after: int = 1,
 ) -> tuple[MemberFolder, Steps]:
+    """A member and its steps; a reason to stop is given after so many batches and validations."""
+    asked = count(1)
     run = Run(store / "tiny-squares")
     members = run_status(run, experiment)
     images = dict.fromkeys(experiment.specialists, 20)
@@ -74,7 +79,13 @@ def _member(
     folder = run.member("four", index)
     folder.path.mkdir(parents=True, exist_ok=True)
     training = MemberTraining(
-        task, folder, pool, progress, why_stop=lambda: why_stop, on_saved=lambda folder: None, unsaved=set()
+        task,
+        folder,
+        pool,
+        progress,
+        why_stop=lambda: why_stop if next(asked) >= stop_after else None,
+        on_saved=lambda folder: None,
+        unsaved=set(),
     )
     return folder, training.steps()
 
@@ -291,9 +302,9 @@ def test_every_kind_resumes_bit_identically(tmp_path: Path, tiny_experiment: Pat
         tiny_experiment, "training.checkpoint_seconds=0", f"training.max_epochs={epochs}", *settings
     )
     undisturbed = _train(tmp_path / "a", experiment)
-    for _ in range(epochs * 4):  # every batch and every epoch's end
+    for _ in range(epochs * 2):  # in the middle and at the end of every epoch
         with suppress(InterruptedTrainingError):
-            _train(tmp_path / "b", experiment, why_stop="SIGTERM")
+            _train(tmp_path / "b", experiment, why_stop="SIGTERM", stop_after=2)
     _same_training(_train(tmp_path / "b", experiment), undisturbed)
     rates = [float(record["learning_rate"]) for record in _history(undisturbed)]
     assert ("schedule" in str(settings)) == (rates[-1] < rates[0])
