@@ -25,6 +25,7 @@ TOPICS = (
     "start_up",
     "memory",
     "growth",
+    "near_duplicates",
     "cluster",
     "profile_epoch",
     "passes",

@@ -10,6 +10,7 @@ labelled_photos  photos with .asf shapes or dlib's XML, cut into faces
 photos           whole photos, read as they are displayed
 face_finder      faces in whole photos, by Haar or YuNet
 crops            faces found in 96x96 pictures, cut out; points brought back
+near_duplicates  faces that look nearly the same, by their hashes
 split            groups of look-alikes; training and validation rows
 summary          a data set in words
 faces            `Faces` and `FaceData`, the shapes in which data travels

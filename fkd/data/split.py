@@ -2,23 +2,11 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError
-
-_HASH_SAMPLES = 32
-_HASH_FREQUENCIES = 8
-_HASH_BITS = _HASH_FREQUENCIES**2
-
-# Of the 13 million pairs of wild15 (5,166 faces), 103 are within 8 bits; looked at, only 6 of them join
-# strangers, and 50 show one photo under two numbers in groups.csv. The next step, 10 bits, adds 81 pairs
-# across those groups, mostly strangers, and from 12 on they chain: the largest component has 11 faces at 8
-# and 10 bits, 59 at 12 and 2,002 at 14 (together with groups.csv: 26, 83, 2,155 and 4,163).
-NEAR_DUPLICATE_BITS = 8
-
-_BLOCK_ROWS = 1024
+from fkd.data.near_duplicates import near_duplicates
 
 
 def group_faces(
@@ -37,7 +25,7 @@ def group_faces(
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    first, second = _near_duplicates(_perceptual_hashes(images))
+    first, second = near_duplicates(images).T
     if groups is not None:
         _, first_of_group, group_of_face = np.unique(groups, return_index=True, return_inverse=True)
         first = np.concatenate([first, np.arange(len(images))])
@@ -46,18 +34,6 @@ def group_faces(
     _, components = connected_components(links, directed=False)
     _, first_of_component, component_of_face = np.unique(components, return_index=True, return_inverse=True)
     return first_of_component[component_of_face].astype(np.int64)
-
-
-def near_duplicates(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Pairs of faces that a perceptual hash tells apart by at most NEAR_DUPLICATE_BITS, the most alike first.
-
-    images: shape (faces, height, width). Returns rows (first, second), first < second, shape (pairs, 2).
-    """
-    hashes = _perceptual_hashes(images)
-    first, second = _near_duplicates(hashes)
-    pairs = np.column_stack([first, second])[first < second].astype(np.int64)
-    equal_bits = np.einsum("ij,ij->i", hashes[pairs[:, 0]], hashes[pairs[:, 1]])
-    return pairs[np.argsort(-equal_bits, kind="stable")]
 
 
 def split_rows(
@@ -109,31 +85,3 @@ def _fold(sizes: npt.NDArray[np.intp], target_rows: float, all_rows: int) -> npt
     if not taken.any():
         taken[np.argmin(sizes)] = True
     return taken
-
-
-def _perceptual_hashes(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Signs of each image's low frequencies against their median, +1 or -1, shape (images, 64).
-
-    The DCT hash of Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010):
-    32x32 samples, the 8x8 lowest frequencies without the constant row and column.
-    """
-    wanted = slice(1, 1 + _HASH_FREQUENCIES)
-    hashes = np.empty((len(images), _HASH_BITS), np.float32)
-    for i, image in enumerate(images):
-        samples = cv2.resize(image, (_HASH_SAMPLES, _HASH_SAMPLES), interpolation=cv2.INTER_AREA)
-        frequencies = cv2.dct(samples.astype(np.float32))[wanted, wanted].ravel()
-        hashes[i] = np.where(frequencies > np.median(frequencies), 1, -1)
-    return hashes
-
-
-def _near_duplicates(hashes: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Indices (first, second) of all pairs within NEAR_DUPLICATE_BITS of each other."""
-    # The product of two hashes of +-1 is the number of equal bits less the number of different ones.
-    least_product = _HASH_BITS - 2 * NEAR_DUPLICATE_BITS
-    firsts, seconds = [], []
-    for start in range(0, len(hashes), _BLOCK_ROWS):
-        products = hashes[start : start + _BLOCK_ROWS] @ hashes[start:].T
-        first, second = np.nonzero(products >= least_product)
-        firsts.append(first + start)
-        seconds.append(second + start)
-    return np.concatenate(firsts), np.concatenate(seconds)

@@ -3,6 +3,7 @@
 from pydantic import Field, model_validator
 
 from fkd.core.keypoints import IMAGE_SIZE_PX
+from fkd.experiment.pixel_changes import PixelChanges
 from fkd.experiment.settings import Probability, Settings
 
 # Settings that say how far a change goes; the others say how often, and of what kind.
@@ -101,7 +102,11 @@ class Perspective(Settings):
 
 
 class Augmentation(Settings):
-    """The random changes of a training image; each is applied with its own probability."""
+    """The random changes of a training image; each is applied with its own probability.
+
+    albumentations: further changes of pixels by that library, such as `{RandomGamma: {p: 0.3}}`, after
+    fkd's own and in turn. Those that move points are refused.
+    """
 
     flip: Flip = Flip()
     contrast: Contrast = Contrast()
@@ -114,11 +119,16 @@ class Augmentation(Settings):
     shift: Shift = Shift()
     elastic: Elastic = Elastic()
     perspective: Perspective = Perspective()
+    albumentations: PixelChanges = ()
 
     def times(self, magnitude: float) -> "Augmentation":
-        """The same changes, equally often, with their ranges multiplied by a factor."""
+        """The same changes, equally often, with their ranges multiplied by a factor.
+
+        Those of albumentations stay as they are: each has ranges of its own kind.
+        """
+        own = self.model_dump(exclude={"albumentations"})
         changes = {
             name: settings | {key: magnitude * settings[key] for key in _RANGES if key in settings}
-            for name, settings in self.model_dump().items()
+            for name, settings in own.items()
         }
-        return Augmentation.model_validate(changes)
+        return Augmentation.model_validate(changes | {"albumentations": self.albumentations})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fkd.core.errors import UserError
 from fkd.core.keypoints import IMAGE_SIZE_PX
-from fkd.data.split import NEAR_DUPLICATE_BITS, group_faces, near_duplicates, split_rows
+from fkd.data.split import group_faces, split_rows
 
 group_lists = st.lists(st.integers(0, 8), min_size=2, max_size=40).filter(lambda names: len(set(names)) > 1)
 fractions = st.floats(0.05, 0.95)
@@ -23,13 +23,6 @@ def smooth_images(count: int) -> npt.NDArray[np.uint8]:
     noise = np.random.default_rng(0).integers(0, 256, (count, 8, 8), np.uint8)
     size = (IMAGE_SIZE_PX, IMAGE_SIZE_PX)
     return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_CUBIC) for image in noise])
-
-
-def image_of(some_hash: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-    """A picture of 32x32 pixels with this perceptual hash: its 64 lowest frequencies are 60 or -60."""
-    frequencies = np.zeros((32, 32))
-    frequencies[1:9, 1:9] = 60 * some_hash.reshape(8, 8)
-    return np.rint(128 + cv2.idct(frequencies)).astype(np.uint8)
 
 
 def split(names: Sequence[int], fraction: float, seed: int = 0) -> tuple[list[int], list[int]]:
@@ -52,22 +45,6 @@ def test_given_groups_and_duplicates_join_over_each_other() -> None:
     images = smooth_images(4)
     same_photo = images[[0, 1, 0, 2, 3]]
     assert group_faces(same_photo, np.array([7, 7, 3, 3, 5])).tolist() == [0, 0, 0, 0, 4]
-
-
-def test_pairs_are_joined_up_to_the_threshold_and_across_blocks() -> None:
-    # Half of a hash is +1, so two of them differ in an even number of bits.
-    hashes = np.random.default_rng(0).permuted(np.tile([1.0, -1.0], (1500, 32)), axis=1)
-    for copy, original, bits in (
-        (1400, 0, NEAR_DUPLICATE_BITS),
-        (1401, 1300, NEAR_DUPLICATE_BITS),
-        (1402, 1, NEAR_DUPLICATE_BITS + 2),
-    ):
-        order = np.argsort(hashes[original])
-        changed = np.concatenate([order[: bits // 2], order[-bits // 2 :]])
-        hashes[copy] = hashes[original]
-        hashes[copy, changed] *= -1
-    pairs = near_duplicates(np.stack([image_of(some) for some in hashes]))
-    assert pairs.tolist() == [[0, 1400], [1300, 1401]]
 
 
 def test_fraction_is_met_exactly_with_single_rows() -> None:

@@ -291,6 +291,9 @@ SYSTEMS = {
     "averaged weights": ["training.weight_averaging=0.5", "training.optimizer.name=adamw"],
     "halves for steps": ["training.precision=mixed_bfloat16", "training.shared_batches=true"],
     "scaled losses": ["training.precision=mixed_float16"],
+    "changes by albumentations": [
+        "augmentation.albumentations=[{CLAHE: {p: 0.5}}, {CoarseDropout: {p: 0.5}}]"
+    ],
     "heatmaps": ["network={kind: heatmap, filters: [2, 3]}", "training.loss=kl_divergence"],
 }
 

@@ -1,5 +1,7 @@
 """What an experiment's random changes do to a face: each alone, all at once, and as in training."""
 
+from collections.abc import Sequence
+
 import matplotlib.figure
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +10,7 @@ from fkd.core.keypoints import MAX_GREY, Schema, to_pixels
 from fkd.data.faces import FaceData, Faces
 from fkd.experiment.augmentation import Augmentation
 from fkd.experiment.experiment import Experiment
+from fkd.experiment.pixel_changes import NamedChange, transform
 from fkd.report.figures.face_sheet import SIDES, face_sheet, side_colours
 from fkd.report.page import Figure, Section
 from fkd.training.augment import Batches
@@ -21,15 +24,16 @@ Drawn = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]  # images, keypo
 
 def augmentation_section(faces: FaceData, experiment: Experiment) -> Section:
     """One face under the changes that an experiment uses; no figures where it uses none."""
-    title, used = "Augmentation", used_changes(experiment.augmentation)
-    if not used:
+    title = "Augmentation"
+    if not used_changes(experiment.augmentation) and not experiment.augmentation.albumentations:
         return Section(title, f"The experiment {experiment.name} trains on the faces as they are.")
     row = best_labelled_row(faces.training)
     face, schema = faces.training.take(np.array([row])), experiment.schema_points
     text = f"Training face {row:,} under the random changes of the experiment {experiment.name}."
     if len(experiment.variants) > 1:
         turns = ", ".join(f"{variant.augmentation_magnitude:g}" for variant in experiment.variants)
-        text += f" Members take these ranges times {turns} in turn."
+        text += f" Members take these ranges times {turns} in turn"
+        text += ", those of albumentations as they are." if experiment.augmentation.albumentations else "."
     else:
         experiment = experiment.of_member(0)
     figures = [_each_alone(face, experiment, schema), _as_trained(face, experiment, schema)]
@@ -37,15 +41,16 @@ def augmentation_section(faces: FaceData, experiment: Experiment) -> Section:
 
 
 def used_changes(augmentation: Augmentation) -> list[str]:
-    """Names of the changes that happen at all, in the settings' order."""
-    return [name for name in type(augmentation).model_fields if getattr(augmentation, name).probability > 0]
+    """Names of fkd's own changes that happen at all, in the settings' order."""
+    own = [name for name in type(augmentation).model_fields if name != "albumentations"]
+    return [name for name in own if getattr(augmentation, name).probability > 0]
 
 
-def only(augmentation: Augmentation, *names: str) -> Augmentation:
-    """These changes always, and no others."""
-    return Augmentation(
-        **{name: getattr(augmentation, name).model_copy(update={"probability": 1.0}) for name in names}
-    )
+def only(augmentation: Augmentation, *names: str, named: Sequence[NamedChange] = ()) -> Augmentation:
+    """These of fkd's own changes and those named of albumentations always, and no others."""
+    own = {name: getattr(augmentation, name).model_copy(update={"probability": 1.0}) for name in names}
+    certain = tuple({name: arguments | {"p": 1.0}} for change in named for name, arguments in change.items())
+    return Augmentation(**own, albumentations=certain)
 
 
 def best_labelled_row(faces: Faces) -> int:
@@ -68,9 +73,12 @@ def draw_changes(face: Faces, augmentation: Augmentation, schema: Schema, seed: 
 
 def _each_alone(face: Faces, experiment: Experiment, schema: Schema) -> Figure:
     augmentation, used = experiment.augmentation, used_changes(experiment.augmentation)
+    named = augmentation.albumentations
     kinds = [(_words(augmentation, name), only(augmentation, name)) for name in used]
-    if len(used) > 1:
-        kinds.append(("all at once", only(augmentation, *used)))
+    kinds += [(_words_of_named(change), only(augmentation, named=[change])) for change in named]
+    several = len(kinds) > 1
+    if several:
+        kinds.append(("all at once", only(augmentation, *used, named=named)))
 
     def draw() -> matplotlib.figure.Figure:
         titles = [title for words, _ in kinds for title in (words, *[""] * (_COLUMNS - 1))]
@@ -78,7 +86,7 @@ def _each_alone(face: Faces, experiment: Experiment, schema: Schema) -> Figure:
         images, points_px = (np.concatenate(parts) for parts in zip(*rows, strict=True))
         return face_sheet(images, points_px, side_colours(schema), _COLUMNS, titles)
 
-    changes = "each change and of all at once" if len(used) > 1 else "the one change"
+    changes = "each change and of all at once" if several else "the one change"
     caption = (
         f"The face as it is, then {_COLUMNS - 1} draws of {changes}; the points keep to the face: {SIDES}."
     )
@@ -108,6 +116,14 @@ def _words(augmentation: Augmentation, name: str) -> str:
     limits = ", ".join(_quantity(key, value) for key, value in settings.items())
     words = name.replace("_", " ")
     return f"{words}: {limits}; {share}" if limits else f"{words}: {share}"
+
+
+def _words_of_named(change: NamedChange) -> str:
+    """`RandomGamma: gamma_limit [60, 160]; in 30 % of the images`."""
+    [(name, arguments)] = change.items()
+    share = f"in {100 * transform(change).p:.0f} % of the images"
+    limits = ", ".join(f"{key} {value}" for key, value in arguments.items() if key != "p")
+    return f"{name}: {limits}; {share}" if limits else f"{name}: {share}"
 
 
 def _quantity(key: str, value: float) -> str:

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from fkd.core.keypoints import IMAGE_SIZE_PX, MAX_GREY, Schema, is_labelled, is_outside_frame
 from fkd.data.faces import FaceData, Faces
-from fkd.data.split import near_duplicates
+from fkd.data.near_duplicates import near_duplicates
 from fkd.report.figures.face_sheet import SIDES, face_sheet, side_colours
 from fkd.report.page import Figure, Section
 from fkd.report.style import COLUMN_IN

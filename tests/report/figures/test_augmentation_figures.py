@@ -84,6 +84,25 @@ def test_one_change_needs_no_row_for_all(experiment: Experiment) -> None:
     assert "draws of the one change;" in alone.caption
 
 
+def test_changes_by_albumentations_have_rows_of_their_own(experiment: Experiment) -> None:
+    named = ({"RandomGamma": {"gamma_limit": [60, 160], "p": 0.3}}, {"CLAHE": {}})
+    flips = only(experiment.augmentation, "flip").model_copy(update={"albumentations": named})
+    in_turn = (Variant(), Variant(augmentation_magnitude=0.4))
+    section = augmentation_section(
+        DATA, experiment.model_copy(update={"augmentation": flips, "variants": in_turn})
+    )
+    texts = [text.get_text() for text in section.figures[0].draw().axes[0].texts]
+    assert [text for text in texts if text] == [
+        "flip: in 100 % of the images",
+        "RandomGamma: gamma_limit [60, 160]; in 30 % of the images",
+        "CLAHE: in 50 % of the images",
+        "all at once",
+    ]
+    assert section.text.endswith(
+        "take these ranges times 1, 0.4 in turn, those of albumentations as they are."
+    )
+
+
 def test_a_variant_that_all_members_take_is_shown(experiment: Experiment) -> None:
     half = experiment.model_copy(update={"variants": (Variant(augmentation_magnitude=0.5),)})
     alone, _ = augmentation_section(DATA, half).figures

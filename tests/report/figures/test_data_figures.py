@@ -15,8 +15,8 @@ from repository import SHARED_DATA
 
 from fkd.core.keypoints import IBUG68, IMM73, KAGGLE15, Schema, listed_schema
 from fkd.data.faces import FaceData, Faces
+from fkd.data.near_duplicates import near_duplicates
 from fkd.data.source import load_data
-from fkd.data.split import near_duplicates
 from fkd.report.figures.data_figures import (
     block_rows,
     data_section,

@@ -1,0 +1,91 @@
+"""albumentations' changes of pixels, by their names: which are accepted, and the objects that make them.
+
+Those that move points are not: albumentations' points are up to a pixel off where fkd's are within 0.03 px.
+"""
+
+import os
+import warnings
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import AfterValidator, Field, ValidationError
+
+from fkd.core.errors import one_line
+from fkd.core.keypoints import IMAGE_SIZE_PX
+
+if TYPE_CHECKING:
+    from albumentations import BasicTransform
+
+# Such as {RandomGamma: {gamma_limit: [60, 160], p: 0.3}}.
+NamedChange = dict[str, dict[str, Any]]
+
+_OWN_CHANGES = "flip, rotation, scaling, shift, elastic or perspective"
+_SEED = 0
+
+
+def transform(change: NamedChange) -> "BasicTransform":
+    """albumentations' object; raises ValueError, naming it, if there is none or its arguments are wrong."""
+    if len(change) != 1:
+        raise ValueError(f"expected one name with its arguments, received {len(change)}")
+    [(name, arguments)] = change.items()
+    # On import it asks PyPI for a newer release unless told not to.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    import albumentations
+    from albumentations.augmentations.dropout.transforms import BaseDropout
+
+    kind = getattr(albumentations, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, albumentations.BasicTransform)):
+        raise ValueError(f"{name}: albumentations {albumentations.__version__} has no such change")
+    # The latter three leave points where they are, too, but are counted among those that may move them.
+    pixels_alone = (
+        albumentations.ImageOnlyTransform,
+        BaseDropout,
+        albumentations.PixelDropout,
+        albumentations.Morphological,
+    )
+    if not issubclass(kind, pixels_alone):
+        raise ValueError(
+            f"{name} may move points, and albumentations' points are up to a pixel off; use {_OWN_CHANGES}"
+        )
+    try:
+        return kind(**arguments, strict=True)
+    except Exception as error:  # its own words, whatever kind it is
+        raise ValueError(f"{name}: {_first_problem(error)}") from error
+
+
+def _first_problem(error: Exception) -> str:
+    if not isinstance(cause := error.__cause__, ValidationError):
+        return one_line(error)
+    first = cause.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
+
+
+def _checked(change: NamedChange) -> NamedChange:
+    """The same; raises ValueError where it makes no picture in [0, 1] of one, or not the same one twice."""
+    picture = np.linspace(0, 1, IMAGE_SIZE_PX**2, dtype=np.float32).reshape(IMAGE_SIZE_PX, IMAGE_SIZE_PX, 1)
+    maker, name = transform(change), next(iter(change))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first, second = (_changed(maker, picture, name) for _ in range(2))
+    if first.shape != picture.shape or first.dtype != picture.dtype or not _in_range(first):
+        raise ValueError(f"{name}: its result is no grey picture in [0, 1] of the same size; leave it out")
+    if not np.array_equal(first, second):
+        raise ValueError(f"{name}: it is no function of a seed; leave it out")
+    return change
+
+
+def _changed(maker: "BasicTransform", picture: np.ndarray, name: str) -> np.ndarray:
+    maker.set_random_seed(_SEED)
+    try:
+        return maker(image=picture.copy(), force_apply=True)["image"]
+    except Exception as error:  # such as a change of colours
+        raise ValueError(f"{name}: it does not change grey pictures ({one_line(error)})") from error
+
+
+def _in_range(picture: np.ndarray) -> bool:
+    return bool(np.isfinite(picture).all() and picture.min() >= 0 and picture.max() <= 1)
+
+
+PixelChange = Annotated[NamedChange, AfterValidator(_checked)]
+PixelChanges = Annotated[tuple[PixelChange, ...], Field(max_length=100)]
