@@ -1,5 +1,6 @@
 """Remote stores of a training that is killed again and again: a folder, and a bucket that has faults."""
 
+import logging
 import os
 import random
 import shutil
@@ -61,6 +62,7 @@ class FaultyBucket:
         import s3fs
         from moto.server import ThreadedMotoServer
 
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would print every request
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self._server.start()
         port = self._server.get_host_and_port()[1]
