@@ -153,9 +153,9 @@ def test_two_processes_share_the_members(tiny_experiment: Path, faces_folder: Pa
 
 
 def _limit_file_size() -> None:
-    """No file may grow beyond 2 kB, as on a full disk; a state is larger, a history is not."""
+    """No file may grow beyond 8 kB, as on a full disk; a state is larger, the other files are not."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 
 
 @pytest.mark.usefixtures("workplace")
