@@ -41,7 +41,8 @@ help: ## List the targets
 	@echo 'Variables: EXPERIMENT=stem of experiments/*.yaml or a path  DATA=auto|kaggle|synthetic|folder'
 	@echo '           SET="key=value ..."  STORE=folder|s3://...|gs://...|file://...  SPOT_NOTICE=ec2'
 	@echo '           FRESH=1 (train anew)  TENSORBOARD=1 (write logs)  AT_ONCE=n (members in one step)'
-	@echo '           JOBS=n (members side by side)  ENGINE=ray ADDRESS=host:port  KILLS=n SEED=n FAULTS=1 (chaos)  N=n SEED=n (fuzz)'
+	@echo '           JOBS=n (members side by side)  ENGINE=ray ADDRESS=host:port'
+	@echo '           KILLS=n SEED=n FAULTS=1 (chaos)  N=n SEED=n (fuzz)'
 
 train-ensemble: .venv/run ## Train every member of every specialist; resume where it stopped
 	$(FKD) train $(RUN) $(SETTINGS) $(OPTIONS)

@@ -14,6 +14,7 @@ from hypothesis import settings
 from interruptible import train_alone
 from metadata_service import Metadata
 from repository import REPOSITORY
+from s3_server import CREDENTIALS, s3_server
 from tiny_experiment import TINY_EXPERIMENT
 
 if TYPE_CHECKING:
@@ -96,23 +97,18 @@ def workplace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[int]:
+@pytest.fixture(scope="session", name="s3_server")
+def running_s3_server() -> Iterator[int]:
     """The port of an S3 server."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield server.get_host_and_port()[1]
-    server.stop()
+    with s3_server() as port:
+        yield port
 
 
 @pytest.fixture
 def s3_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials for a server that asks for any."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

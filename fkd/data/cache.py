@@ -110,7 +110,7 @@ def _read_cache(path: Path, say: Say) -> tuple[FaceData, list[list[str | int]]] 
     """The data set and the stamps of the files it was read from; None if of another format or damaged."""
     try:
         with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
-            if _ABOUT not in archive.namelist():
+            if _ABOUT not in archive.namelist():  # as in earlier formats
                 return None
             about = json.loads(archive.read(_ABOUT))
             if about["format"] != FORMAT:
@@ -120,9 +120,7 @@ def _read_cache(path: Path, say: Say) -> tuple[FaceData, list[list[str | int]]] 
             # Mapped rather than read: nothing is copied, and processes share the pages.
             content = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
             arrays = {
-                entry.filename.removesuffix(".npy"): _array(content, entry)
-                for entry in archive.infolist()
-                if entry.filename != _ABOUT
+                name.removesuffix(".npy"): _array(content, archive.getinfo(name)) for name in about["crc32"]
             }
         return _from_arrays(about["checksum"], tuple(about["point_names"]), arrays), about["stamps"]
     except Exception as error:  # a damaged archive raises nearly every kind there is

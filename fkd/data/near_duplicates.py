@@ -6,7 +6,7 @@ its own bits and with every one or two of them flipped, and only the pairs found
 """
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import accumulate, combinations
 
 import cv2
 import numpy as np
@@ -62,11 +62,11 @@ def near_hashes(hashes: Hashes, few: int = 4096) -> Pairs:
     if len(hashes) <= few:
         near = _different_bits(hashes[:, np.newaxis], hashes) <= NEAR_DUPLICATE_BITS
         return np.argwhere(np.triu(near, k=1))
-    shifts = np.cumsum((0, *_PART_BITS[:-1]))
+    shifts = accumulate(_PART_BITS[:-1], initial=0)
     found = [
         pairs
         for shift, bits in zip(shifts, _PART_BITS, strict=True)
-        for pairs in _pairs_near_in_a_part(hashes, int(shift), bits)
+        for pairs in _pairs_near_in_a_part(hashes, shift, bits)
     ]
     return np.unique(np.concatenate(found), axis=0)
 

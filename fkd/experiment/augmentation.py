@@ -131,4 +131,5 @@ class Augmentation(Settings):
             name: settings | {key: magnitude * settings[key] for key in _RANGES if key in settings}
             for name, settings in own.items()
         }
-        return Augmentation.model_validate(changes | {"albumentations": self.albumentations})
+        # Left out and put back, so that albumentations' are not tried out again.
+        return Augmentation.model_validate(changes).model_copy(update={"albumentations": self.albumentations})

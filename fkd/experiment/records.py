@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fkd.core.errors import UserError, one_line
+from fkd.core.errors import UserError, first_problem, one_line
 from fkd.core.files import atomic_write_json, read_regular
 
 _VERSION, _CHECKSUM = "version", "checksum"
@@ -138,10 +138,7 @@ def parse_record(content: bytes, place: str, model: type[AnyRecord]) -> AnyRecor
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        problem = first["msg"].removeprefix("Value error, ")
-        raise damaged(place, model, f"{key}: {problem}" if key else problem) from error
+        raise damaged(place, model, first_problem(error)) from error
 
 
 def damaged(place: str, model: type[Record], received: str) -> DamagedRecordError:

@@ -27,7 +27,7 @@ MemberState = Literal["done", "damaged", "training", "interrupted", "waiting"]
 
 @dataclass(frozen=True)
 class MemberStatus:
-    """A member's progress; `damaged` is one whose done.json cannot be read or whose history is another one.
+    """A member's progress; `damaged` has no readable done.json, or another history than it ended with.
 
     training_s: seconds of training so far. saving_s: seconds spent on writing states, known at the end.
     saved_s_ago: the age of its last save in seconds.

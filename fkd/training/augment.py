@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from fkd.core.keypoints import CENTRE_PX, HALF_WIDTH_PX, IMAGE_SIZE_PX, MAX_GREY, Schema, to_unit
 from fkd.experiment.augmentation import Augmentation, Blur, CutOut, Elastic, Noise
-from fkd.experiment.pixel_changes import NamedChange, transform
+from fkd.experiment.pixel_changes import change_pixels
 
 # Noise nodes further outside the frame, in standard deviations of the smoothing, weigh nothing inside it.
 NOISE_REACH = 3
@@ -75,7 +75,7 @@ class Batches:
         _blur(images, self.augmentation.blur, rng)
         _add_noise(images, self.augmentation.noise, rng)
         _cut_out(images, self.augmentation.cut_out, rng)
-        _change_pixels(images, self.augmentation.albumentations, rng)
+        change_pixels(images, self.augmentation.albumentations, rng)
         # After a flip every point carries the name of its twin.
         twins = self.schema.twins[self.target_indices]
         sources = np.where(warp.flipped[:, np.newaxis], twins, self.target_indices)
@@ -279,21 +279,3 @@ def _cut_out(images: npt.NDArray[np.float32], cut_out: CutOut, rng: np.random.Ge
         centre_px = rng.uniform(0, IMAGE_SIZE_PX, 2)
         first, last = (np.rint(centre_px + sign * sides_px[i] / 2).astype(int).clip(0) for sign in (-1, 1))
         images[i, first[1] : last[1], first[0] : last[0]] = images[i].mean()
-
-
-def _change_pixels(
-    images: npt.NDArray[np.float32], changes: Sequence[NamedChange], rng: np.random.Generator
-) -> None:
-    """Apply albumentations' changes to images in [0, 1] in place, in turn."""
-    if not changes:
-        return
-    transforms = [
-        transform(change) for change in changes
-    ]  # they keep what they draw, so no thread shares one
-    seeds = rng.integers(2**32, size=(len(images), len(transforms))).tolist()
-    for image, seeds_of_image in zip(images, seeds, strict=True):
-        changed = image[..., np.newaxis]
-        for change, seed in zip(transforms, seeds_of_image, strict=True):
-            change.set_random_seed(seed)
-            changed = change(image=changed)["image"]
-        image[:] = changed[..., 0]

@@ -18,7 +18,7 @@ def image_of(some_hash: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
     return np.rint(128 + cv2.idct(frequencies)).astype(np.uint8)
 
 
-def test_pairs_are_joined_up_to_the_threshold_and_across_blocks() -> None:
+def test_pairs_are_joined_up_to_the_threshold() -> None:
     # Half of a hash is +1, so two of them differ in an even number of bits.
     hashes = np.random.default_rng(0).permuted(np.tile([1.0, -1.0], (1500, 32)), axis=1)
     for copy, original, bits in (

@@ -3,6 +3,7 @@
 import errno
 import os
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
@@ -64,9 +65,11 @@ OTHER_NETWORKS = {
 
 
 def test_other_networks_need_keras_alone(tmp_path: Path, experiment: Experiment):
-    pytest.importorskip("keras_hub", reason="the extra `resnet` is not installed")
+    left_out = {"resnet18"} if find_spec("keras_hub") is None else set()
     cards, expected = {}, []
     for name, (network, prediction) in OTHER_NETWORKS.items():
+        if name in left_out:
+            continue
         (tmp_path / name).mkdir()
         run, out = new_run(tmp_path / name), tmp_path / name / "out"
         other = experiment.model_copy(update={"network": network, "prediction": prediction})
@@ -76,6 +79,8 @@ def test_other_networks_need_keras_alone(tmp_path: Path, experiment: Experiment)
         [cards[out]] = usage_blocks(out)
         expected.append(predict_ensemble(run, other, {"four": [0]}, IMAGES[:1])[0, KAGGLE15.indices("four")])
     np.testing.assert_allclose(run_as_a_stranger(cards), expected, atol=1e-3)
+    if left_out:
+        pytest.skip("resnet18: the extra `resnet` is not installed; the others passed")
 
 
 def test_a_model_that_answers_otherwise_is_refused_and_nothing_is_left(

@@ -1,7 +1,10 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+from drawn_faces import make_batches, noise_images, one_face
 
 from fkd.core.errors import UserError
 from fkd.experiment.augmentation import Augmentation
@@ -63,3 +66,39 @@ def test_without_the_key_nothing_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+PAINTED = Augmentation.model_validate(
+    {
+        "flip": {"probability": 0.5},
+        "albumentations": [
+            {"GaussNoise": {"p": 0.5}},
+            {"CoarseDropout": {"p": 0.5, "fill": "random_uniform"}},
+            {"ImageCompression": {"quality_range": [10, 90], "p": 0.5}},
+        ],
+    }
+)
+
+
+def test_albumentations_changes_pixels_and_moves_no_point() -> None:
+    faces = np.concatenate([one_face(nose_tip=(40, 50))] * 12)
+    plain, painted = (
+        make_batches(noise_images(12), faces, Augmentation(flip=PAINTED.flip, albumentations=changes))(0, 0)
+        for changes in ((), PAINTED.albumentations)
+    )
+    np.testing.assert_array_equal(painted[1], plain[1])
+    changed = (painted[0] != plain[0]).any(axis=(1, 2, 3))
+    assert 0 < np.count_nonzero(changed) < 12  # an eighth of them stay as they are
+    assert painted[0].dtype == np.float32
+    assert painted[0].min() >= 0
+    assert painted[0].max() <= 1
+
+
+def test_batches_with_albumentations_depend_on_nothing_but_seed_epoch_and_index() -> None:
+    batches = make_batches(noise_images(12), augmentation=PAINTED, batch_size=3)
+    places = [(epoch, index) for epoch in range(3) for index in range(4)] * 2
+    alone = [batches(*place)[0] for place in places]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda place: batches(*place)[0], places))
+    np.testing.assert_array_equal(alone, together)
+    assert len({images.tobytes() for images in alone}) == 12

@@ -20,6 +20,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,7 @@ import numpy as np
 from chaotic_stores import FaultyBucket, RemoteFolder
 from command_line import Running, assert_same_results, command, read_results
 from repository import REPOSITORY
+from s3_server import s3_server
 from tiny_experiment import TINY_EXPERIMENT
 
 EXIT_INTERRUPTED = 75
@@ -102,8 +104,8 @@ class Chaos:
         )
 
     @property
-    def first_line_of_a_training(self) -> str:
-        """What a line holds when training begins, not what is to train."""
+    def sign_of_training(self) -> str:
+        """A word of the first line that comes once members are trained; processes announce it before."""
         return "epoch" if self.engine else "training"
 
     def forget_store(self) -> None:
@@ -128,7 +130,7 @@ def disturb(chaos: Chaos, tally: Tally) -> bool:
         time.sleep(rng.uniform(0, LONGEST_START_S))
     else:
         for line in process.stdout:
-            if chaos.first_line_of_a_training in line:
+            if chaos.sign_of_training in line:
                 break
         time.sleep(rng.expovariate(1 / MEAN_DELAY_S))
     killed_at_s = time.time()
@@ -194,8 +196,8 @@ def wreak(
     write_synthetic(folder / "faces", seed=1, training_faces=60, test_faces=6)
     (folder / "tiny.yaml").write_text(TINY_EXPERIMENT)
     (folder / "chaos.yaml").write_text(EXPERIMENT)
-    remote = FaultyBucket(folder / "fetched") if faults else RemoteFolder(folder / "remote")
-    with remote:
+    with s3_server() if faults else nullcontext() as port:
+        remote = FaultyBucket(folder / "fetched", port) if port else RemoteFolder(folder / "remote")
         chaos, tally = Chaos(folder, remote, random.Random(seed), engine, prepared), Tally()
         remote.empty()
         train_to_the_end(chaos)
@@ -224,13 +226,13 @@ def main() -> None:
     seed = secrets.randbelow(2**31) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        engine = [("--jobs", arguments.jobs)] if arguments.jobs else []
-        engine += [("--engine", arguments.engine)] if arguments.engine else []
+        engine = ["--jobs", arguments.jobs] if arguments.jobs else []
+        engine += ["--engine", arguments.engine] if arguments.engine else []
         tally = wreak(
             Path(folder),
             arguments.kills,
             seed,
-            engine=tuple(word for option in engine for word in option),
+            engine=tuple(engine),
             faults=arguments.faults,
             prepared=not arguments.unprepared,
         )

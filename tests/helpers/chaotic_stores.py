@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from s3_server import CREDENTIALS
 from tcp_proxy import Proxy
 
 LONGEST_CALM_S = 2.0
@@ -24,12 +25,6 @@ class RemoteFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: object) -> None:
-        pass
 
     @property
     def url(self) -> str:
@@ -50,34 +45,24 @@ class RemoteFolder:
 
 
 class FaultyBucket:
-    """A bucket of an S3 server on this machine, behind a proxy that misbehaves when it is asked to."""
+    """A bucket of an S3 server on this machine, behind a proxy that misbehaves when it is asked to.
+
+    folder: for what is fetched from it.
+    """
 
     may_fail = True
     url = "s3://chaos/runs"
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None:
+    def __init__(self, folder: Path, server_port: int) -> None:
         import s3fs
-        from moto.server import ThreadedMotoServer
 
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would print every request
-        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        self._server.start()
-        port = self._server.get_host_and_port()[1]
-        self._proxy = Proxy(port)
-        os.environ |= {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._proxy.port}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
-        self._files = s3fs.S3FileSystem(endpoint_url=f"http://127.0.0.1:{port}", use_listings_cache=False)
+        self._folder = folder
+        self._proxy = Proxy(server_port)
+        os.environ |= CREDENTIALS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._proxy.port}"}
+        directly = f"http://127.0.0.1:{server_port}"
+        self._files = s3fs.S3FileSystem(endpoint_url=directly, use_listings_cache=False)
         self._files.mkdir("chaos")
-
-    def __exit__(self, *error: object) -> None:
-        self._server.stop()
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # the server would print every request
 
     def empty(self) -> None:
         if self._files.exists(self.url):

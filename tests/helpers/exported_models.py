@@ -23,10 +23,8 @@ from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
 from fkd.training.networks.build import build_model
 
-needs_onnx = pytest.mark.skipif(
-    any(find_spec(package) is None for package in FORMATS["onnx"].packages),
-    reason="the extra `onnx` is not installed",
-)
+ONNX_IS_INSTALLED = all(find_spec(package) for package in FORMATS["onnx"].packages)
+needs_onnx = pytest.mark.skipif(not ONNX_IS_INSTALLED, reason="the extra `onnx` is not installed")
 IMAGES = np.random.default_rng(5).integers(0, 256, (3, 96, 96), np.uint8)
 
 

@@ -374,39 +374,3 @@ def test_what_never_happens_draws_nothing() -> None:
     rng = np.random.default_rng(0)
     draw_warp(Augmentation(), 5, rng)
     assert rng.random() == np.random.default_rng(0).random()
-
-
-PAINTED = Augmentation.model_validate(
-    {
-        "flip": {"probability": 0.5},
-        "albumentations": [
-            {"GaussNoise": {"p": 0.5}},
-            {"CoarseDropout": {"p": 0.5, "fill": "random_uniform"}},
-            {"ImageCompression": {"quality_range": [10, 90], "p": 0.5}},
-        ],
-    }
-)
-
-
-def test_albumentations_changes_pixels_and_moves_no_point() -> None:
-    faces = np.concatenate([one_face(nose_tip=(40, 50))] * 12)
-    plain, painted = (
-        make_batches(noise_images(12), faces, Augmentation(flip=PAINTED.flip, albumentations=changes))(0, 0)
-        for changes in ((), PAINTED.albumentations)
-    )
-    np.testing.assert_array_equal(painted[1], plain[1])
-    changed = (painted[0] != plain[0]).any(axis=(1, 2, 3))
-    assert 0 < np.count_nonzero(changed) < 12  # an eighth of them stay as they are
-    assert painted[0].dtype == np.float32
-    assert (painted[0].min(), painted[0].max()) >= (0, 0)
-    assert painted[0].max() <= 1
-
-
-def test_batches_with_albumentations_depend_on_nothing_but_seed_epoch_and_index() -> None:
-    batches = make_batches(noise_images(12), augmentation=PAINTED, batch_size=3)
-    places = [(epoch, index) for epoch in range(3) for index in range(4)] * 2
-    alone = [batches(*place)[0] for place in places]
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda place: batches(*place)[0], places))
-    np.testing.assert_array_equal(alone, together)
-    assert len({images.tobytes() for images in alone}) == 12

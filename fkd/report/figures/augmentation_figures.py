@@ -1,6 +1,6 @@
 """What an experiment's random changes do to a face: each alone, all at once, and as in training."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import matplotlib.figure
 import numpy as np
@@ -112,18 +112,20 @@ def _as_trained(face: Faces, experiment: Experiment, schema: Schema) -> Figure:
 def _words(augmentation: Augmentation, name: str) -> str:
     """`elastic: amplitude 1 px, smoothness 8 px; in 50 % of the images`."""
     settings = getattr(augmentation, name).model_dump()
-    share = f"in {100 * settings.pop('probability'):.0f} % of the images"
-    limits = ", ".join(_quantity(key, value) for key, value in settings.items())
-    words = name.replace("_", " ")
-    return f"{words}: {limits}; {share}" if limits else f"{words}: {share}"
+    probability = settings.pop("probability")
+    return _row(name.replace("_", " "), map(_quantity, settings, settings.values()), probability)
 
 
 def _words_of_named(change: NamedChange) -> str:
     """`RandomGamma: gamma_limit [60, 160]; in 30 % of the images`."""
     [(name, arguments)] = change.items()
-    share = f"in {100 * transform(change).p:.0f} % of the images"
-    limits = ", ".join(f"{key} {value}" for key, value in arguments.items() if key != "p")
-    return f"{name}: {limits}; {share}" if limits else f"{name}: {share}"
+    limits = (f"{key} {value}" for key, value in arguments.items() if key != "p")
+    return _row(name, limits, transform(change).p)
+
+
+def _row(name: str, limits: Iterable[str], probability: float) -> str:
+    share = f"in {100 * probability:.0f} % of the images"
+    return f"{name}: {'; '.join(filter(None, (', '.join(limits), share)))}"
 
 
 def _quantity(key: str, value: float) -> str:

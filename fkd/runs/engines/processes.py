@@ -70,8 +70,8 @@ def train_in_processes(job: Job, parts: list[Share], progress: MemberProgress, s
 def _context(parts: list[Share]) -> ForkServerContext | SpawnContext:
     """How processes start: forked from one that has loaded what all need, so they start sooner and share it.
 
-    Each loads it for itself where it is told of its GPU before, or where the framework starts threads of its
-    own (JAX), which a fork would lose.
+    On a GPU each must hear which is its own before it loads anything, and JAX starts threads that a fork
+    would lose: there each loads all for itself.
     """
     import keras
 
