@@ -110,10 +110,12 @@ def train(
         _move_aside(request, run, console)
     with _remote(request, run, console) as remote:
         if not run.experiment.exists():
+            from fkd.training.callbacks import try_callbacks
             from fkd.training.networks.build import try_network
 
             claim_devices(engine, experiment.resources)
             try_network(experiment.network)  # before anything is written
+            try_callbacks(experiment)
             find_distilled_run(run, experiment, faces)
         open_run(run, experiment, provenance(faces), console.print)
         splits = distilled_splits(run, experiment, faces, console.print)

@@ -8,6 +8,7 @@ specialists   section: who learns which points from which rows
 network       section: the architecture
 training      section: loss, optimizer, schedule, limits
 augmentation  section: random changes of a training image
+callbacks      Keras callbacks by name: which are accepted
 pixel_changes  those by albumentations: which are accepted, and how they are made
 prediction    sections: which members predict, and how
 resources     section: what the training of a member takes of a machine

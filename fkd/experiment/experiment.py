@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from fkd.core.keypoints import SCHEMAS, Schema, listed_schema
 from fkd.experiment.augmentation import Augmentation
+from fkd.experiment.callbacks import Callbacks
 from fkd.experiment.network import MOST_PARAMETERS, Network
 from fkd.experiment.prediction import Prediction, Selection
 from fkd.experiment.resources import Resources
@@ -27,6 +28,7 @@ class Experiment(Settings):
     name: begins the name of the run's folder: no slashes, and no dot or dash in front; a specialist's too.
     keypoint_schema: a schema's name, or a list of points such as the columns of a CSV file have.
     network: of at most 250,000,000 parameters.
+    callbacks: of Keras or by the import path of a class, such as `{TerminateOnNaN: {}}`. They hear of epochs.
     variants: members take these in turn: those that are trained alike err alike, and gain less by being
     averaged.
     dropped_labels: a CSV with the columns row and keypoint, such as a run's far_labels.csv; no member
@@ -43,6 +45,7 @@ class Experiment(Settings):
     teacher: Name | None = None
     network: Network
     training: Training = Training()
+    callbacks: Callbacks = ()
     augmentation: Augmentation = Augmentation()
     variants: tuple[Variant, ...] = Field((Variant(),), min_length=1, max_length=1000)
     specialists: dict[SpecialistName, Specialist] = Field(min_length=1, max_length=100)

@@ -76,6 +76,8 @@ class Training(Settings):
     and so are the steps on a processor that has no instructions for bfloat16.
     shared_batches: all members of a specialist see the same batches, not each its own.
     max_images: the training ends after about this many images (whole batches) where max_epochs allows more.
+    monitor, min_delta: the training ends, as Keras' EarlyStopping ends it, once this figure has not fallen by
+    more than min_delta for patience_epochs; a member keeps the weights with which it was least.
     checkpoint_seconds: the state is saved at least this far apart, in the middle of an epoch too.
     deterministic: the same rounding on a GPU every time, at the cost of speed; on a CPU it changes nothing.
     """
@@ -94,6 +96,8 @@ class Training(Settings):
     max_epochs: int = Field(1000, ge=1, le=1_000_000)
     max_images: int | None = Field(None, ge=1, le=10**12)
     patience_epochs: int = Field(50, ge=1, le=1_000_000)
+    monitor: Literal["validation_rmse_px", "validation_loss"] = "validation_rmse_px"
+    min_delta: float = Field(0.0, ge=0, le=10_000)
     checkpoint_seconds: float = Field(30.0, ge=0, le=1_000_000_000)
     deterministic: bool = False
 

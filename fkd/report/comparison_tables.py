@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fkd.core.errors import UserError, one_line
-from fkd.core.files import atomic_write_bytes
+from fkd.core.files import atomic_write_bytes, is_there, read_regular
 from fkd.core.say import Say
+from fkd.data.csv_cells import LARGEST_TABLE_BYTES
 from fkd.report.markdown import replace_part
 from fkd.report.tables import markdown_table
 
@@ -62,10 +64,11 @@ def _read_lines(results: Path) -> _Former:
     """The CSV's lines by table, system and checksum, and without the last; none where it is not there yet."""
     import pandas as pd  # slow to load
 
-    if not results.is_file():
+    if not is_there(results):
         return {}
     try:
-        frame = pd.read_csv(results, dtype={"epochs": str, "checksum": str})
+        content = io.BytesIO(read_regular(results, LARGEST_TABLE_BYTES))
+        frame = pd.read_csv(content, dtype={"epochs": str, "checksum": str})
         keys = frame[["table", "system", "checksum"]].itertuples(index=False, name=None)
         lines: _Former = dict(zip(keys, frame.to_dict("records"), strict=True))
         return {(table, system, None): line for (table, system, _), line in lines.items()} | lines

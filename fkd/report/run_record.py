@@ -28,7 +28,8 @@ class MemberRecord:
     """How a member's training went.
 
     history: one line an epoch, the columns of `HistoryColumn`; without lines before the first epoch is saved.
-    stopped_early: done, by the patience of the experiment.
+    stopped_early: done before the last epoch that the experiment allows. monitor: the column by which an
+    epoch is the best.
     """
 
     name: str
@@ -36,11 +37,12 @@ class MemberRecord:
     state: MemberState
     history: pd.DataFrame
     stopped_early: bool
+    monitor: str
 
     @property
     def best(self) -> pd.Series:
-        """The history's line of the epoch with the lowest validation error."""
-        return self.history.loc[self.history[HistoryColumn.VALIDATION_RMSE_PX].idxmin()]
+        """The history's line of the epoch whose weights are kept."""
+        return self.history.loc[self.history[self.monitor].idxmin()]
 
 
 @dataclass(frozen=True)
@@ -187,14 +189,12 @@ def _left_out(
 def _read_members(
     run: Run, validation: Validation, states: Mapping[str, MemberState]
 ) -> tuple[MemberRecord, ...]:
-    members, patience = [], validation.experiment.training.patience_epochs
+    members, training, images = [], validation.experiment.training, len(validation.split.training)
     for index in range(validation.experiment.specialists[validation.specialist].members):
         name = MemberId(validation.specialist, index).name
-        history = _history(run.member(validation.specialist, index), len(validation.split.training))
-        errors_px = history[HistoryColumn.VALIDATION_RMSE_PX].to_numpy()
-        epochs_without_gain = len(errors_px) - 1 - int(errors_px.argmin()) if len(errors_px) else 0
-        stopped_early = states[name] == "done" and epochs_without_gain >= patience
-        members.append(MemberRecord(name, index, states[name], history, stopped_early))
+        history = _history(run.member(validation.specialist, index), images)
+        stopped_early = states[name] == "done" and len(history) < training.epochs_at_most(images)
+        members.append(MemberRecord(name, index, states[name], history, stopped_early, training.monitor))
     return tuple(members)
 
 

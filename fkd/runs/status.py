@@ -46,7 +46,9 @@ class MemberStatus:
 def run_status(run: Run, experiment: Experiment) -> list[MemberStatus]:
     """The status of every member of the experiment, specialist by specialist."""
     return [
-        _member_status(MemberId(specialist, index).name, run.member(specialist, index))
+        _member_status(
+            MemberId(specialist, index).name, run.member(specialist, index), experiment.training.monitor
+        )
         for specialist, settings in experiment.specialists.items()
         for index in range(settings.members)
     ]
@@ -89,7 +91,7 @@ def finished_members(run: Run, experiment: Experiment, specialist: str) -> tuple
     return finished, left_out
 
 
-def _member_status(name: str, folder: MemberFolder) -> MemberStatus:
+def _member_status(name: str, folder: MemberFolder, monitor: str) -> MemberStatus:
     damaged = False
     try:
         done = read_done(folder) if is_there(folder.done) else None
@@ -108,14 +110,13 @@ def _member_status(name: str, folder: MemberFolder) -> MemberStatus:
     if not records:
         return MemberStatus(name, state)
     saved = folder.history if folder.history.exists() else folder.state
-    errors_px = [record[HistoryColumn.VALIDATION_RMSE_PX] for record in records]
-    best_rmse_px = min(errors_px)
+    best = min(records, key=lambda record: record[monitor])
     return MemberStatus(
         name,
         state,
         epochs=len(records),
-        best_rmse_px=best_rmse_px,
-        best_epoch=errors_px.index(best_rmse_px) + 1,
+        best_rmse_px=best[HistoryColumn.VALIDATION_RMSE_PX],
+        best_epoch=int(best[HistoryColumn.EPOCH]),
         training_s=sum(record[HistoryColumn.SECONDS] for record in records),
         saving_s=done.saving_seconds if done else 0.0,
         saved_s_ago=time.time() - saved.stat().st_mtime,

@@ -1,6 +1,7 @@
 """One member: its batches, its network, its training, its predictions.
 
 member_training         the loop: one step of several members; a member from its last state to its end
+callbacks               Keras' callbacks: early stopping, the best weights, and those that a file names
 member_task             what one member learns from and is judged by
 member_files            its history, logs and, at its end, all that is kept; done.json is last
 network_pool            compiled networks in which members are trained; the compiled step

@@ -4,8 +4,8 @@ A step, in the order in which it happens: `MemberTraining._train_batch` yields a
 `train_together` collects those of all members, lets `NetworkPool.train` train them in one compiled step, and
 sends each member its metrics. After the last batch of an epoch, `MemberTraining._validate` ends it.
 
-The loop is fkd's own rather than `Model.fit`: Keras' callbacks forget patience and best score when a
-training is resumed (keras issue 17012). This one resumes exactly after every batch.
+The loop is fkd's own rather than `Model.fit`, and resumes exactly after every batch. Keras' callbacks take
+part in it: see `fkd.training.callbacks`.
 """
 
 import math
@@ -24,18 +24,17 @@ from fkd.core.keypoints import HALF_WIDTH_PX
 from fkd.core.metrics import rmse_px
 from fkd.experiment.store import HistoryColumn as Column
 from fkd.experiment.store import MemberFolder
-from fkd.experiment.training import ReduceOnPlateau, Training
 from fkd.training.augment import Batch
 from fkd.training.batches import prefetched
+from fkd.training.callbacks import MemberCallbacks
 from fkd.training.member_files import log_to_tensorboard, write_final_files, write_history
 from fkd.training.member_task import MemberTask
 from fkd.training.network_pool import Metrics, NetworkPool
 from fkd.training.networks.build import load_pretrained
 from fkd.training.networks.codecs import codec_of
-from fkd.training.networks.optimizers import build_plateau
 from fkd.training.predict import validate
 from fkd.training.progress import MemberProgress
-from fkd.training.state import TrainingState, load_state, save_state
+from fkd.training.state import load_state, save_state
 
 # Yields a network and the batch to train it on, and is sent the metrics of that step.
 Steps = Generator[tuple[keras.Model, Batch], Metrics, None]
@@ -108,7 +107,9 @@ class MemberTraining:
             self._state = load_state(self._folder, self._model, self._progress.say)
             if (self._state.epoch, self._state.batch) == (0, 0):
                 load_pretrained(self._model, self._task.experiment.network)
-            self._plateau = self._replayed_plateau()
+            self._callbacks = MemberCallbacks(
+                self._task.experiment, self._model, self._state, self._keep_best
+            )
             self._saved_at_s = time.monotonic()
             self._progress.start_member(self._task.name, self._state.epoch, self._state.batch)
             with closing(prefetched(self._task.batches, self._state.epoch, self._state.batch)) as stream:
@@ -117,6 +118,7 @@ class MemberTraining:
                 raise UserError(
                     f"{self._task.name}: the training diverged; lower training.optimizer.learning_rate"
                 )
+            self._callbacks.end()
             self._save()
             self._finish()
         finally:
@@ -125,13 +127,24 @@ class MemberTraining:
 
     def _train_epochs(self, stream: Iterator[Batch]) -> Steps:
         state, images = self._state, len(self._task.batches.images)
-        while not is_finished(state, self._training, images):
+        while not self._is_finished():
             batches = self._training.batches_in_epoch(state.epoch, images, self._task.batches.batch_size)
-            while state.batch < batches:
+            self._callbacks.begin_epoch(state)
+            while state.batch < batches and not self._callbacks.end_training:
                 yield from self._train_batch(stream)
+                self._callbacks.end_batch(state)
                 self._save_if_due()
             self._validate()
             self._save_if_due()
+
+    def _is_finished(self) -> bool:
+        """Whether the training is at its last epoch, has diverged, or a callback has ended it."""
+        state = self._state
+        return (
+            state.epoch >= self._training.epochs_at_most(len(self._task.batches.images))
+            or self._callbacks.end_training
+            or (bool(state.history) and not math.isfinite(state.history[-1][Column.LOSS]))
+        )
 
     def _train_batch(self, stream: Iterator[Batch]) -> Steps:
         """Ask for one step on the next batch, and count what comes of it."""
@@ -148,16 +161,12 @@ class MemberTraining:
         self._progress.batch(self._task.name, state.batch, batches, loss, len(images))
 
     def _validate(self) -> None:
-        """End the epoch: measure it, keep the weights if they are the best, record it."""
+        """End the epoch: measure it, record it, let the callbacks decide what follows from it."""
         state, started_s = self._state, time.monotonic()
         loss = state.epoch_mean("loss")
-        judged = self._pool.evaluated(self._model)
-        predictions_px, validation_loss = self._predict_validation(judged)
+        predictions_px, validation_loss = self._predict_validation(self._pool.evaluated(self._model))
         validation_rmse_px = rmse_px(predictions_px, self._truth_px)
         state.epoch, state.batch = state.epoch + 1, 0
-        if validation_rmse_px < state.best_rmse_px:
-            state.best_epoch, state.best_rmse_px = state.epoch, validation_rmse_px
-            state.best_weights = judged.get_weights()
         record: dict[str, float] = {
             Column.EPOCH: state.epoch,
             Column.IMAGES: state.epoch_images,
@@ -171,11 +180,16 @@ class MemberTraining:
         }
         state.history.append(record)
         state.epoch_seconds, state.epoch_images, state.epoch_sums = 0.0, 0, {}
-        if self._plateau:
-            self._plateau.on_epoch_end(state.epoch, dict(record))
+        self._callbacks.end_epoch(record)
         if self._tensorboard:
             log_to_tensorboard(self._folder, state)
         self._progress.epoch(self._task.name, loss, validation_rmse_px, state.best_rmse_px, state.best_epoch)
+
+    def _keep_best(self) -> None:
+        """What ModelCheckpoint does about the epoch that has just ended."""
+        state = self._state
+        state.best_epoch, state.best_rmse_px = state.epoch, state.history[-1][Column.VALIDATION_RMSE_PX]
+        state.best_weights = self._pool.evaluated(self._model).get_weights()
 
     def _predict_validation(self, model: keras.Model) -> tuple[npt.NDArray[np.float32], float]:
         """Pixel predictions for the validation rows, shape (rows, points, 2), and their mean loss."""
@@ -208,22 +222,3 @@ class MemberTraining:
         write_final_files(self._folder, self._task, best, validation_px, state)
         self._on_saved(self._folder)
         self._progress.finish_member(self._task.name, state.best_rmse_px, state.best_epoch)
-
-    def _replayed_plateau(self) -> keras.callbacks.Callback | None:
-        """The schedule that follows the validation error, fed all epochs so far; None for other schedules."""
-        training = self._training
-        if not isinstance(training.schedule, ReduceOnPlateau):
-            return None
-        plateau = build_plateau(training.schedule, self._model, training.optimizer.learning_rate)
-        for record in self._state.history:
-            plateau.on_epoch_end(int(record[Column.EPOCH]), dict(record))
-        return plateau
-
-
-def is_finished(state: TrainingState, training: Training, images_per_epoch: int) -> bool:
-    """Whether a training is at its last epoch, out of patience, or has diverged."""
-    return (
-        state.epoch >= training.epochs_at_most(images_per_epoch)
-        or state.epoch - state.best_epoch >= training.patience_epochs
-        or (bool(state.history) and not math.isfinite(state.history[-1][Column.LOSS]))
-    )

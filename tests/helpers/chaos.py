@@ -41,6 +41,12 @@ network:
     - {filters: 8, kernel: 3, pool: 4}
   dense: [64]
 training: {max_epochs: 30, patience_epochs: 15}
+callbacks:
+  - {ReduceLROnPlateau: {monitor: loss, factor: 0.9, patience: 2}}
+  - {TerminateOnNaN: {}}
+augmentation:
+  albumentations:
+    - {RandomGamma: {p: 0.5}}
 resources: {cpus: 1}
 """
 

@@ -10,7 +10,13 @@ from command_line import Running, fkd
 Found = TypeVar("Found")
 
 PATIENCE_S = 240
-_SETTINGS = ("training.max_epochs=40", "training.checkpoint_seconds=0.2", "resources.cpus=1")
+_SETTINGS = (
+    "training.max_epochs=40",
+    "training.checkpoint_seconds=0.2",
+    "resources.cpus=1",
+    "augmentation.albumentations=[{RandomGamma: {p: 0.5}}]",
+    "callbacks=[{ReduceLROnPlateau: {monitor: loss, factor: 0.9, patience: 2}}]",
+)
 _ARGUMENTS = ["train", "tiny.yaml", *(word for setting in _SETTINGS for word in ("--set", setting))]
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from fkd.core.errors import UserError
+from fkd.data.csv_cells import LARGEST_TABLE_BYTES
 from fkd.report.comparison_tables import write_tables
 
 MARKS = [f"<!-- {end}: written by fkd compare --file c.yaml -->\n" for end in ("begin", "end")]
@@ -54,6 +55,15 @@ def test_rows_without_a_checksum_keep_their_lines(file: Path):
 def test_a_damaged_csv_is_one_clear_line(file: Path, text: str):
     (file.parent / "c.csv").write_text(text)
     with pytest.raises(UserError, match=r"c\.csv: expected the CSV that compare writes, [^\n]*$"):
+        write_tables(file, {"t": table(("a", 6, "", "1"))}, print)
+
+
+def test_a_csv_of_any_size_is_one_clear_line(file: Path):
+    with (file.parent / "c.csv").open("wb") as csv:
+        csv.truncate(LARGEST_TABLE_BYTES + 1)
+    with pytest.raises(
+        UserError, match=r"c\.csv: expected .*, received another \(more than 67,108,864 bytes"
+    ):
         write_tables(file, {"t": table(("a", 6, "", "1"))}, print)
 
 

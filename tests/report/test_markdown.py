@@ -23,6 +23,14 @@ def test_missing_marks_are_reported(tmp_path: Path, text: str | None):
         replace_part(path, "it", "new\n")
 
 
+def test_a_file_that_is_none_to_write_by_hand_is_one_line(tmp_path: Path):
+    path = tmp_path / "README.md"
+    with path.open("wb") as file:
+        file.truncate(2**24 + 1)
+    with pytest.raises(UserError, match=r"expected text in UTF-8, received more than 16,777,216 bytes; put"):
+        replace_part(path, "it", "")
+
+
 def test_other_bytes_are_one_line(tmp_path: Path):
     path = tmp_path / "README.md"
     path.write_bytes(b"\xe0 is no UTF-8")

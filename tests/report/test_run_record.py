@@ -102,9 +102,9 @@ def test_a_selection_of_fewer_members_is_made_anew(tmp_path: Path):
 def test_early_stops(tmp_path: Path):
     training = {"max_epochs": 5, "patience_epochs": 2}
     run = write_run(tmp_path, FACES, training=training)
-    folder = run.member("four", 0)
-    write_history(folder, [6, 4, 5, 5])  # the best is two epochs old
-    write_done(folder)
+    for index, errors_px in enumerate(([6, 4, 5, 5], [6, 5, 4, 3, 2])):
+        write_history(run.member("four", index), errors_px)
+        write_done(run.member("four", index))
     four = read_run(run, FACES).specialists[0]
     assert [member.stopped_early for member in four.members] == [True, False]
 

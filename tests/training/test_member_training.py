@@ -20,14 +20,12 @@ from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
 from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import MemberFolder, Run, damaged_files
-from fkd.experiment.training import Training
 from fkd.runs.progress import Progress
 from fkd.runs.status import run_status
 from fkd.training.batches import member_batches
 from fkd.training.member_task import MemberTask
-from fkd.training.member_training import MemberTraining, Steps, is_finished, train_together
+from fkd.training.member_training import MemberTraining, Steps, train_together
 from fkd.training.network_pool import NetworkPool
-from fkd.training.state import TrainingState
 
 LOOP, FILES = fkd.training.member_training, fkd.training.member_files
 TIMES = {"seconds": "", "training_seconds": ""}
@@ -257,13 +255,6 @@ def test_members_differ(tmp_path: Path, tiny_experiment: Path):
     assert np.abs(first - second).max() > 0.1
 
 
-def test_patience_counts_epochs_without_a_better_one():
-    training = Training(max_epochs=100, patience_epochs=5)
-    for epoch, best_epoch, expected in ((14, 10, False), (15, 10, True), (100, 99, True)):
-        state = TrainingState(epoch=epoch, best_epoch=best_epoch)
-        assert is_finished(state, training, images_per_epoch=20) == expected
-
-
 @pytest.mark.parametrize(
     ("max_images", "images"),
     [(16, [16]), (17, [20]), (20, [20]), (36, [20, 16]), (37, [20, 20])],  # whole batches of 8, 8 and 4
@@ -293,6 +284,11 @@ SYSTEMS = {
     "scaled losses": ["training.precision=mixed_float16"],
     "changes by albumentations": [
         "augmentation.albumentations=[{CLAHE: {p: 0.5}}, {CoarseDropout: {p: 0.5}}]"
+    ],
+    "callbacks": [
+        "callbacks=[{TerminateOnNaN: {}}, {own_callbacks.HalvesTheRate: {every: 1}}]",
+        "training.schedule={name: reduce_on_plateau, patience_epochs: 1}",
+        "training.monitor=validation_loss",
     ],
     "heatmaps": ["network={kind: heatmap, filters: [2, 3]}", "training.loss=kl_divergence"],
 }

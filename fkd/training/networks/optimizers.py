@@ -5,8 +5,7 @@ from typing import Any
 import keras
 
 from fkd.core.errors import UserError
-from fkd.experiment.store import HistoryColumn
-from fkd.experiment.training import CosineDecay, ExponentialDecay, ReduceOnPlateau, Training
+from fkd.experiment.training import CosineDecay, ExponentialDecay, Training
 
 
 def build_optimizer(training: Training, images_per_epoch: int, batch_size: int) -> keras.optimizers.Optimizer:
@@ -43,20 +42,3 @@ def _learning_rate(training: Training, images_per_epoch: int, batch_size: int) -
             0.0, falling_steps, warmup_target=rate, warmup_steps=warmup_steps
         )
     return rate
-
-
-def build_plateau(
-    schedule: ReduceOnPlateau, model: keras.Model, learning_rate: float
-) -> keras.callbacks.ReduceLROnPlateau:
-    """Keras' callback at the start of a training; after a replay of every epoch it is where it was."""
-    callback = keras.callbacks.ReduceLROnPlateau(
-        monitor=HistoryColumn.VALIDATION_RMSE_PX,
-        factor=schedule.factor,
-        patience=schedule.patience_epochs,
-        mode="min",
-        min_lr=schedule.min_learning_rate,
-    )
-    callback.set_model(model)
-    model.optimizer.learning_rate = learning_rate
-    callback.on_train_begin()
-    return callback

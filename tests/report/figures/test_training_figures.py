@@ -31,12 +31,12 @@ def test_all_panels_have_one_scale(tmp_path: Path):
 
 
 def test_an_early_stop_is_marked_at_its_end(tmp_path: Path):
-    run = write_run(tmp_path, FACES, training={"max_epochs": 9, "patience_epochs": 2})
-    write_history(run.member("four", 1), [6, 4, 5, 5])
+    run = write_run(tmp_path, FACES, training={"max_epochs": 3})
+    write_history(run.member("four", 1), [4, 6])
     write_done(run.member("four", 1))
     panels = axes_of(training_section(read_run(run, FACES)), "training-curves")
     assert [len(panel.lines) for panel in panels] == [3, 4, 3]
-    assert list(panels[1].lines[3].get_xdata()) == [4, 4]
+    assert list(panels[1].lines[3].get_xdata()) == [2, 2]
 
 
 def test_a_diverged_epoch_leaves_the_scale_alone(tmp_path: Path):

@@ -3,9 +3,8 @@ import pytest
 
 from fkd.core.errors import UserError
 from fkd.experiment.network import Convolution, ConvolutionalNetwork
-from fkd.experiment.training import CosineDecay, ExponentialDecay, Optimizer, ReduceOnPlateau, Training
-from fkd.training.networks.build import build_model
-from fkd.training.networks.optimizers import build_optimizer, build_plateau
+from fkd.experiment.training import CosineDecay, ExponentialDecay, Optimizer, Training
+from fkd.training.networks.optimizers import build_optimizer
 
 CNN = ConvolutionalNetwork(convolutions=(Convolution(filters=1, kernel=3, pool=8),))
 
@@ -68,17 +67,3 @@ def test_the_average_of_the_weights_is_the_optimisers():
     average = keras.Variable([0.0])
     optimizer.finalize_variable_values([average])
     assert float(average[0]) == 0.75 * 4 + 0.25 * 8
-
-
-def test_a_plateau_told_of_all_epochs_again_stands_where_it_stood():
-    schedule = ReduceOnPlateau(name="reduce_on_plateau", factor=0.5, patience_epochs=2)
-    errors_px = [3.0, 2.0, 2.5, 2.5, 2.5, 2.5]  # two epochs without a better one, twice
-    model = build_model(CNN, 1, (0,))
-    model.compile(build_optimizer(Training(), 1, 1))
-    rates = []
-    for told in range(1, len(errors_px) + 1):
-        plateau = build_plateau(schedule, model, learning_rate=1.0)
-        for epoch, error_px in enumerate(errors_px[:told]):
-            plateau.on_epoch_end(epoch, {"validation_rmse_px": error_px})
-        rates.append(float(model.optimizer.learning_rate))
-    assert rates == [1, 1, 1, 0.5, 0.5, 0.25]
