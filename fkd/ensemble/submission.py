@@ -1,5 +1,6 @@
 """From predictions to the competition's CSV, and the score of such a CSV."""
 
+import hashlib
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from fkd.core.errors import UserError, one_line
 from fkd.core.files import atomic_write_bytes, read_regular
 from fkd.core.keypoints import IMAGE_SIZE_PX, Schema
 from fkd.data.csv_cells import LARGEST_TABLE_BYTES, MOST_TABLE_ROWS, open_csv
+from fkd.experiment.records import SubmissionRecord, write_record
 
 _MOST_BYTES = 2**30
 _COLUMNS = ["RowId", "Location"]
@@ -55,24 +57,24 @@ def submission_table(
 def write_submission(table: pd.DataFrame, path: Path) -> Path | None:
     """Write the CSV; an earlier one with other content is kept beside it as `submission-<n>.csv`.
 
+    Its checksum is written into submission.json, by which a report tells whether it has been changed since.
     Returns the path under which the earlier one was kept, None if there was none or its content was the same.
     """
     # A ten-thousandth of a pixel is below the score's precision.
     data = table.to_csv(index=False, float_format="%.4f", lineterminator="\n").encode()
-    if not path.exists():
-        atomic_write_bytes(path, data)
-        return None
     try:
-        earlier = read_regular(path, _MOST_BYTES)
+        earlier = read_regular(path, _MOST_BYTES) if path.exists() else None
     except ValueError as error:
         raise UserError(
             f"{path}: expected a former submission or none, received {error}; move it away"
         ) from error
-    if earlier == data:
-        return None
-    kept = _free_name(path)
-    atomic_write_bytes(kept, earlier)
-    atomic_write_bytes(path, data)
+    kept = None
+    if earlier != data:
+        if earlier is not None:
+            kept = _free_name(path)
+            atomic_write_bytes(kept, earlier)
+        atomic_write_bytes(path, data)
+    write_record(path.with_suffix(".json"), SubmissionRecord(sha256=hashlib.sha256(data).hexdigest()))
     return kept
 
 

@@ -94,6 +94,15 @@ class SplitRecord(Record):
         return self
 
 
+class SubmissionRecord(Record):
+    """submission.json: the checksum of the submission.csv beside it."""
+
+    expected = "the checksum of the submission that fkd submit wrote"
+    way_out = "run fkd submit again"
+
+    sha256: Sha256
+
+
 class Provenance(Record):
     """provenance.json: the data's name and checksum, and versions by name."""
 

@@ -5,7 +5,7 @@ models_store/<experiment>-<data set>/
   <specialist>/split.json
   <specialist>/<member>/{state.npz, state.previous.npz, history.csv, lock.txt,
                          best.weights.h5, validation.npy, done.json}
-  selection.json, submission.csv, predictions.png, report.html
+  selection.json, submission.csv and .json, predictions.png, report.html
 """
 
 import csv
@@ -172,6 +172,11 @@ class Run:
     def submission(self) -> Path:
         """The competition's CSV."""
         return self.path / "submission.csv"
+
+    @property
+    def submission_record(self) -> Path:
+        """The checksum of the competition's CSV, as it was written."""
+        return self.submission.with_suffix(".json")
 
     @property
     def predictions_figure(self) -> Path:

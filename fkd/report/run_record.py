@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fkd.core.errors import UserError
+from fkd.core.files import is_there
 from fkd.core.keypoints import Schema
 from fkd.core.say import first_few
 from fkd.data.faces import FaceData
@@ -17,8 +18,9 @@ from fkd.ensemble.selection_file import read_selection
 from fkd.ensemble.submission import read_submission
 from fkd.ensemble.validation import Validation, read_validation
 from fkd.experiment.experiment import Experiment
+from fkd.experiment.records import SubmissionRecord, read_record
 from fkd.experiment.specialists import MemberId
-from fkd.experiment.store import HistoryColumn, MemberFolder, Run
+from fkd.experiment.store import HistoryColumn, MemberFolder, Run, has_checksum
 from fkd.runs.splits import has_split
 from fkd.runs.status import MemberState, recorded_epochs, run_status
 
@@ -135,7 +137,7 @@ def read_run(run: Run, faces: FaceData, validations: Mapping[str, Validation] | 
         members = _read_members(run, validation, states)
         specialists.append(_specialist(validation, members, stored.get(name), remarks))
     remarks += [f"{name} has not begun" for name in experiment.specialists if name not in begun]
-    submitted_px = _read_submission(run, faces, experiment.schema_points)
+    submitted_px = _read_submission(run, faces, experiment.schema_points, remarks)
     return RunRecord(run, experiment, provenance, tuple(specialists), tuple(remarks), submitted_px)
 
 
@@ -211,10 +213,16 @@ def _history(folder: MemberFolder, images_per_epoch: int) -> pd.DataFrame:
     return history
 
 
-def _read_submission(run: Run, faces: FaceData, schema: Schema) -> npt.NDArray[np.float64] | None:
+def _read_submission(
+    run: Run, faces: FaceData, schema: Schema, remarks: list[str]
+) -> npt.NDArray[np.float64] | None:
     """The submission put back into the lookup table's images and coordinates."""
     if not run.submission.is_file():
         return None
+    if is_there(run.submission_record):  # earlier versions wrote none
+        record = read_record(run.submission_record, SubmissionRecord)
+        if not has_checksum(run.submission, record.sha256):
+            remarks.append(f"{run.submission}: expected what fkd submit wrote, received another file")
     submitted = read_submission(run.submission)
     if submitted["RowId"].duplicated().any():
         raise UserError(

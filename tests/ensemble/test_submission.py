@@ -101,7 +101,7 @@ def test_earlier_csv_is_kept_beside_the_new_one(tmp_path: Path) -> None:
     contents = [table().assign(Location=float(value)) for value in range(3)]
     kept = [write_submission(content, path) for content in contents]
     assert kept == [None, tmp_path / "submission-1.csv", tmp_path / "submission-2.csv"]
-    found = {file.name: read_submission(file)["Location"][0] for file in tmp_path.iterdir()}
+    found = {file.name: read_submission(file)["Location"][0] for file in tmp_path.glob("*.csv")}
     assert found == {"submission.csv": 2, "submission-1.csv": 0, "submission-2.csv": 1}
 
 
@@ -111,7 +111,7 @@ def test_same_content_is_not_written_again(tmp_path: Path) -> None:
     before = path.stat()
     assert write_submission(table(), path) is None
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(tmp_path.glob("*.csv")) == [path]
 
 
 def scores(solution: pd.DataFrame, lookup: pd.DataFrame | None = None) -> dict[tuple[str, str], float]:

@@ -9,6 +9,7 @@ import pytest
 from small_run import small_faces, write_done, write_history, write_run
 
 from fkd.core.errors import UserError
+from fkd.ensemble.submission import write_submission
 from fkd.experiment.records import DamagedRecordError
 from fkd.experiment.store import Run
 from fkd.report.run_record import read_run
@@ -118,6 +119,14 @@ def test_histories_of_older_runs(tmp_path: Path):
     history = read_run(run, FACES).specialists[0].members[0].history
     assert history["images"].tolist() == [8, 8, 8]  # the rows of the training split
     assert history["training_seconds"].tolist() == [1, 1, 1]
+
+
+def test_a_submission_that_was_changed_is_remarked(tmp_path: Path):
+    run = write_run(tmp_path, FACES)
+    write_submission(pd.DataFrame({"RowId": [1, 2], "Location": [3.0, 4.0]}), run.submission)
+    assert "submission" not in "".join(read_run(run, FACES).remarks)
+    run.submission.write_text("RowId,Location\n1,4.0\n2,3.0\n")
+    assert read_run(run, FACES).remarks[-1].endswith("expected what fkd submit wrote, received another file")
 
 
 def test_the_submission_by_image(tmp_path: Path):

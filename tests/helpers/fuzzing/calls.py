@@ -85,9 +85,7 @@ def ascii_word(word: str) -> str:
 
 _ANOTHER_RUN = r"models_store/(?!tiny-faces|half-faces)[^/]+-faces(/.*)?"
 _CHOSEN = r"(selection\.json|experiment\.yaml|far_labels\.csv)"
-_SUBMITTED = (
-    r"(selection\.json|experiment\.yaml|far_labels\.csv|submission.*\.csv|predictions\.png|report\.html)"
-)
+_SUBMITTED = rf"({_CHOSEN}|submission.*\.(csv|json)|predictions\.png|report\.html)"
 _TABLES = ("selection.json", "far_labels.csv")
 
 CALLS = (
