@@ -24,13 +24,14 @@ from fkd.data.summary import summarise
 from fkd.ensemble.choice import Choice, choose_members
 from fkd.ensemble.distillation import distilled_splits, find_distilled_run
 from fkd.ensemble.label_outliers import list_label_outliers
+from fkd.ensemble.radii_file import write_radii
 from fkd.ensemble.selection_file import write_selection
 from fkd.ensemble.validation import Validation, submission_offsets_px
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
 from fkd.experiment.store import DEFAULT_STORE, Run, is_done, move_aside, open_run, runs_in, write_experiment
 from fkd.report.figures.faces import faces_png
-from fkd.report.tables import estimates_table, score_table, selection_table, status_table
+from fkd.report.tables import estimates_table, radii_table, score_table, selection_table, status_table
 from fkd.runs.engines.engine import HERE, Engine, claim_devices, opened
 from fkd.runs.job import Job
 from fkd.runs.locks import members_in_training
@@ -377,11 +378,12 @@ def _select(request: Request, console: Console) -> Choice:
     experiment = run.read_experiment().model_copy(update=asked_now)
     run.read_provenance()  # a damaged one is refused before anything is written
     choice = choose_members(run, experiment, faces, console.print)
-    for report in choice.reports:
-        console.print(selection_table(report))
-    console.print(estimates_table(choice.reports))
+    radii = radii_table(choice.validations.values(), experiment.prediction.coverage)
+    for table in (*map(selection_table, choice.reports), estimates_table(choice.reports), radii):
+        console.print(table)
     write_experiment(run, experiment)  # so that report, photos and page do as was asked for here
     write_selection(run, choice.reports)
+    write_radii(run, choice.validations, choice.members)
     outliers = list_label_outliers(run, choice.validations, faces, choice.reports)
     console.print(f"{run.label_outliers}: {outliers:,} label outliers, far from the predictions, to look at")
     return choice

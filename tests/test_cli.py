@@ -92,7 +92,6 @@ def test_submissions_say_who_is_left_out_and_a_detectors_keeps_the_former(
     assert "submission-1.csv: the former submission, kept" in fkd("submit", *options, "--detector", "haar")
     plain, haar = (pd.read_csv(run / f"{name}.csv") for name in ("submission-1", "submission"))
     assert plain["RowId"].tolist() == haar["RowId"].tolist()
-    assert "submission-1.csv" not in fkd("submit", *options, "--detector", "haar"), "nothing has changed"
 
 
 OTHER_DATA = """
@@ -146,7 +145,9 @@ def test_points_that_the_data_do_not_hold_are_refused(tiny_experiment: Path, fac
 def test_jax_trains_too(tiny_experiment: Path, faces_folder: Path, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("jax", reason="JAX is not installed")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    options = (tiny_experiment, "--data", faces_folder, "--set", "specialists.four.members=1")
+    # Two full batches of one specialist: JAX compiles a step for every size of a batch.
+    one = "specialists={all: {keypoints: all, rows: any, batch_size: 4, members: 1}}"
+    options = (tiny_experiment, "--data", faces_folder, "--set", one, "--set", "training.max_images=8")
     assert "through jax" in fkd("train", *options)
     assert "submission.csv" in fkd("submit", *options)
 

@@ -6,22 +6,26 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fkd.core.drawing import BLACK_BGR, Canvas, draw_dots
+from fkd.core.drawing import BLACK_BGR, Canvas, draw_circles, draw_dots
 from fkd.data.photos import Photo
 
 _JPEG_QUALITY = 92
-_YELLOW_BGR = (60, 220, 250)
+_YELLOW_BGR, _RED_BGR = (60, 220, 250), (60, 60, 230)
 # A picture is enlarged by a whole number until its smallest face is this wide, or the picture this long.
 _LEAST_FACE_PX, _LONGEST_ENLARGED_PX = 160, 2000
 
 
 def draw_points(
-    photo: Photo, squares: npt.NDArray[np.integer], points_px: Sequence[npt.NDArray[np.floating]]
+    photo: Photo,
+    squares: npt.NDArray[np.integer],
+    points_px: Sequence[npt.NDArray[np.floating]],
+    doubtful: Sequence[bool],
 ) -> npt.NDArray[np.uint8]:
-    """The photo with every face's square and points, as RGB; several faces are numbered, small ones enlarged.
+    """The photo with every face's square, points and radii, as RGB.
 
-    squares: left, top, side in pixels, shape (faces, 3). points_px: of every face, shape (points, 2); NaN is
-    not drawn.
+    Several faces are numbered, small ones enlarged; the square of a doubtful one is red. squares: left, top,
+    side in pixels, shape (faces, 3). points_px: of every face, x, y and radius, shape (points, 3); NaN is not
+    drawn.
     """
     height, width = photo.grey.shape
     scale = _enlargement(squares[:, 2], max(height, width))
@@ -30,12 +34,14 @@ def draw_points(
     line_px = max(2, round(max(size) / 400))
     for i, (left, top, side) in enumerate((squares * scale).tolist(), start=1):
         right, bottom = left + side - 1, top + side - 1
-        for thickness, colour in ((line_px + 2, BLACK_BGR), (line_px, _YELLOW_BGR)):
+        colour_inside = _RED_BGR if doubtful[i - 1] else _YELLOW_BGR
+        for thickness, colour in ((line_px + 2, BLACK_BGR), (line_px, colour_inside)):
             cv2.rectangle(picture, (left, top), (right, bottom), colour, thickness)
         if len(squares) > 1:
             _write_number(picture, str(i), (max(left, 0), max(top, 0)), side, line_px)
     for side, points in zip(squares[:, 2] * scale, points_px, strict=True):
-        draw_dots(picture, points, scale, radius_px=max(2.0, side / 70), rim=True)
+        draw_circles(picture, points, scale)
+        draw_dots(picture, points[:, :2], scale, radius_px=max(2.0, side / 70), rim=True)
     return np.ascontiguousarray(picture[..., ::-1])
 
 

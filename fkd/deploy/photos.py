@@ -27,9 +27,22 @@ COORDINATES = (
     "Pixels of the photo as displayed, that is, turned as its EXIF data say. x grows to the right, y down; "
     "(0, 0) is the centre of the top left pixel. A square is what the networks saw of a face, by the column "
     "and row of its first pixel and its side; it may reach beyond the photo. spread_px is the standard "
-    "deviation of the members' points: the root of the summed variances of x and y."
+    "deviation of the members' points: the root of the summed variances of x and y. Within radius_px of a "
+    "point lies its true place in as many cases as coverage says, for faces like those of the validation. A "
+    "face with large radii at all points is probably none."
 )
-_COLUMNS = ("photo", "face", "left_px", "top_px", "side_px", "point", "x_px", "y_px", "spread_px")
+_COLUMNS = (
+    "photo",
+    "face",
+    "left_px",
+    "top_px",
+    "side_px",
+    "point",
+    "x_px",
+    "y_px",
+    "spread_px",
+    "radius_px",
+)
 _DECIMALS = 3
 _JPEG_SUFFIXES = (".jpg", ".jpeg")  # of other photos the pictures are PNG
 _LONGEST_JPEG_PX = 65_500  # libjpeg writes no more
@@ -42,12 +55,16 @@ class FacePoints:
 
     square: what the networks saw; it may reach beyond the photo. points_px: shape (points, 2) in schema
     order, NaN where no specialist predicts. spread_px: shape (points,), the standard deviation over the
-    members, the root of the summed variances of x and y.
+    members, the root of the summed variances of x and y. radius_px: shape (points,), holds the truth in
+    `prediction.coverage` of cases; NaN where that is not known. doubtful: all radii are large: it is probably
+    no face.
     """
 
     square: Square
     points_px: npt.NDArray[np.float64]
     spread_px: npt.NDArray[np.float64]
+    radius_px: npt.NDArray[np.float64]
+    doubtful: bool
 
 
 def predict_photo(ensemble: Ensemble, photo: Photo, yunet: Path | None = None) -> list[FacePoints]:
@@ -63,18 +80,34 @@ def predict_squares(ensemble: Ensemble, photo: Photo, squares: Boxes) -> list[Fa
     cuts = [cut_out(photo.grey, np.empty((0, 2)), Square(*square))[0] for square in squares.tolist()]
     faces = np.array(cuts, np.uint8).reshape(-1, IMAGE_SIZE_PX, IMAGE_SIZE_PX)
     points_px, spreads_px = ensemble.predict(faces)
+    scales = squares[:, 2:] / IMAGE_SIZE_PX
+    parts = (
+        from_crops(points_px, squares),
+        spreads_px * scales,
+        ensemble.radii_px(spreads_px) * scales,
+        ensemble.are_doubtful(spreads_px).tolist(),
+    )
     return [
-        FacePoints(Square(*square), points, spread * square[2] / IMAGE_SIZE_PX)
-        for square, points, spread in zip(
-            squares.tolist(), from_crops(points_px, squares), spreads_px, strict=True
-        )
+        FacePoints(Square(*square), *part) for square, *part in zip(squares.tolist(), *parts, strict=True)
     ]
 
 
 def draw_on_photo(photo: Photo, faces: Sequence[FacePoints]) -> npt.NDArray[np.uint8]:
-    """The photo with its faces' squares and points as RGB, shape (height, width, 3); small faces enlarged."""
+    """The photo with its faces' squares, points and radii as RGB, shape (height, width, 3).
+
+    Small faces are enlarged.
+    """
     squares = np.array([face.square for face in faces], np.int64).reshape(-1, 3)
-    return draw_points(photo, squares, [face.points_px for face in faces])
+    points = [np.column_stack([face.points_px, face.radius_px]) for face in faces]
+    return draw_points(photo, squares, points, [face.doubtful for face in faces])
+
+
+def count_faces(faces: Sequence[FacePoints]) -> str:
+    """How many there are in words, and how many of them are probably none."""
+    doubtful = sum(face.doubtful for face in faces)
+    return f"{len(faces)} face{'s' * (len(faces) != 1)}" + (
+        f" ({doubtful} probably none)" if doubtful else ""
+    )
 
 
 def list_photos(paths: Sequence[Path], output: Path) -> list[Path]:
@@ -131,14 +164,19 @@ def predict_photos(
             failed += 1
             say(_printable(error))
             picture = None
-        found = f"{len(faces)} face{'s' * (len(faces) != 1)}, {picture or 'no picture'}"
+        found = f"{count_faces(faces)}, {picture or 'no picture'}"
         say(_printable(f"{path}: {found if faces else 'no face found'}"))
         results.add(path, photo, faces, picture)
     if not results.photos:
         raise UserError(
             f"{output}: nothing was written, as no photo could be read; correct what is reported above"
         )
-    head = {"run": str(ensemble.run.path), "members": ensemble.chosen, "coordinates": COORDINATES}
+    head = {
+        "run": str(ensemble.run.path),
+        "members": ensemble.chosen,
+        "coverage": ensemble.radii and ensemble.radii.coverage,
+        "coordinates": COORDINATES,
+    }
     atomic_write_json(
         output / "points.json", head | {"photos": results.photos, "unreadable": results.unreadable}
     )
@@ -163,7 +201,12 @@ class _Results:
                 "height_px": height,
                 "picture": _printable(picture.name) if picture else None,
                 "faces": [
-                    {"face": number, **face.square._asdict(), "points": self._points(face)}
+                    {
+                        "face": number,
+                        **face.square._asdict(),
+                        "probably_no_face": face.doubtful,
+                        "points": self._points(face),
+                    }
                     for number, face in enumerate(faces, start=1)
                 ],
             }
@@ -181,11 +224,11 @@ class _Results:
         return text.getvalue().encode()
 
     def _points(self, face: FacePoints) -> list[dict[str, Any]]:
-        values = np.column_stack([face.points_px, face.spread_px]).round(_DECIMALS).tolist()
+        values = np.column_stack([face.points_px, face.spread_px, face.radius_px]).round(_DECIMALS).tolist()
         return [
-            dict(zip(_COLUMNS[5:], (name, *numbers), strict=True))
-            for name, numbers in zip(self.names, values, strict=True)
-            if not np.isnan(numbers).any()
+            dict(zip(_COLUMNS[5:], (name, x, y, spread, None if np.isnan(radius) else radius), strict=True))
+            for name, (x, y, spread, radius) in zip(self.names, values, strict=True)
+            if not np.isnan((x, y, spread)).any()
         ]
 
 

@@ -2,11 +2,13 @@
 
 selection       which members are chosen, and what their average is worth; pure
 selection_file  the choice as a run keeps it, selection.json
+radii           how far off a point may be, by the members' spread; pure
+radii_file      the radii as a run keeps them, radii.json
 validation      a specialist's labels and predictions, read once; label offsets of test images
 choice          a run's validations and the members that they choose
 predict         the chosen members' predictions: many images, or a few at a time
 label_offsets   what each source's labels are off by; the number of points tells the source
-label_outliers  labels that lie far from out-of-sample predictions
+label_outliers  labels that lie far outside the radius of an out-of-sample prediction
 distillation    labels that a trained ensemble gives a network to learn
 submission      predictions to the competition's CSV; the score of such a CSV
 """

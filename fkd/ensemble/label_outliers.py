@@ -1,4 +1,4 @@
-"""Label outliers: labels that lie far from out-of-sample predictions."""
+"""Label outliers: labels that lie far outside the radius of an out-of-sample prediction."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -16,28 +16,27 @@ from fkd.experiment.store import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-# In medians of a point's distances from the predictions: one label in a hundred is further away on wild15.
-OUTLIER_MEDIANS = 5.0
+# In radii, which hold nine labels of ten; so a label on a hard face, where all members differ, is none.
+OUTLIER_RADII = 2.0
 
 Array = npt.NDArray[np.floating]
 
 
-def label_outliers(predictions_px: Array, truth_px: Array) -> "pd.DataFrame":
-    """Labels further from their predictions than OUTLIER_MEDIANS times their point's median distance.
+def label_outliers(predictions_px: Array, truth_px: Array, radii_px: Array) -> "pd.DataFrame":
+    """Labels further from their predictions than OUTLIER_RADII radii.
 
-    predictions_px, truth_px: shape (rows, points, 2); NaN where there is no label. Returns the columns row,
-    point (positions), distance_px and medians, the furthest for their point first.
+    predictions_px, truth_px: shape (rows, points, 2); NaN where there is no label. radii_px: shape (rows,
+    points), NaN where there is none. Returns the columns row, point (positions), distance_px and radii, the
+    furthest by its radius first.
     """
     import pandas as pd  # slow to load
 
     distances = distances_px(predictions_px, truth_px)
-    labelled = np.flatnonzero(np.isfinite(distances).any(axis=0))
-    medians = np.full(distances.shape, np.nan)
-    medians[:, labelled] = distances[:, labelled] / np.nanmedian(distances[:, labelled], axis=0)
-    rows, points = np.nonzero(medians > OUTLIER_MEDIANS)
+    radii = distances / radii_px
+    rows, points = np.nonzero(radii > OUTLIER_RADII)
     found = {"row": rows, "point": points, "distance_px": distances[rows, points]}
-    table = pd.DataFrame(found | {"medians": medians[rows, points]})
-    return table.sort_values("medians", ascending=False, kind="stable", ignore_index=True)
+    table = pd.DataFrame(found | {"radii": radii[rows, points]})
+    return table.sort_values("radii", ascending=False, kind="stable", ignore_index=True)
 
 
 def list_label_outliers(
@@ -53,14 +52,14 @@ def list_label_outliers(
     for report in reports:
         validation = validations[report.specialist]
         average_px = validation.average_px(report.chosen)
-        table = label_outliers(average_px, validation.truth_px)
+        table = label_outliers(average_px, validation.truth_px, validation.cross_fitted_radii.radii_px)
         places = table["row"].to_numpy(), table.pop("point").to_numpy()
         table.insert(1, "keypoint", np.array(faces.point_names)[validation.points[places[1]]])
         for prefix, pixels in (("", validation.truth_px), ("predicted_", average_px)):
             table[f"{prefix}x_px"], table[f"{prefix}y_px"] = pixels[places].T
         table["row"] = validation.split.validation[places[0]]
         tables.append(table)
-    found = pd.concat(tables, ignore_index=True).sort_values("medians", ascending=False, kind="stable")
+    found = pd.concat(tables, ignore_index=True).sort_values("radii", ascending=False, kind="stable")
     text = found.to_csv(index=False, float_format="%.2f", lineterminator="\n")
     atomic_write_bytes(run.label_outliers, text.encode())
     return len(found)

@@ -13,6 +13,7 @@ from fkd.core.errors import UserError
 from fkd.core.metrics import spread_px
 from fkd.core.say import Say
 from fkd.data.crops import face_crops, from_crops
+from fkd.ensemble.radii_file import EnsembleRadii, read_radii
 from fkd.ensemble.selection import join_specialists
 from fkd.ensemble.selection_file import read_selection
 from fkd.experiment.experiment import Experiment
@@ -39,7 +40,7 @@ class Ensemble:
     """The chosen members of a run; for one thread at a time.
 
     models: one network a specialist, whose weights are set member by member. weights: by specialist and
-    member.
+    member. radii: how far off points may be; None where `fkd select` has not measured these members.
     """
 
     run: Run
@@ -47,6 +48,7 @@ class Ensemble:
     chosen: Chosen
     models: Mapping[str, keras.Model]
     weights: Mapping[str, Mapping[int, list[npt.NDArray[np.float32]]]]
+    radii: EnsembleRadii | None = None
 
     def predict(
         self, faces: npt.NDArray[np.uint8]
@@ -55,7 +57,7 @@ class Ensemble:
 
         Both in pixels of the faces, points in schema order, NaN where no specialist predicts. The spread is
         the standard deviation over the members, the root of the summed variances of x and y. The experiment's
-        `prediction.detector` is ignored: the faces have been found.
+        `prediction.detector` is ignored: the faces have been found. `radii_px` makes radii of the spread.
         """
         if not len(faces):
             points = len(self.experiment.schema_points.names)
@@ -67,6 +69,19 @@ class Ensemble:
             for specialist, members in self.chosen.items()
         }
         return _mean(self.experiment, predictions), _spread(self.experiment, predictions)
+
+    def radii_px(self, spread_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Radii that hold the truth in `prediction.coverage` of cases, from a spread that `predict` gives.
+
+        Both have the shape (n, points) and are in pixels of the faces. NaN for points of which there are too
+        few labels, and for all where `fkd select` has not measured these members. They are promised for faces
+        like those of the validation.
+        """
+        return self.radii.px(spread_px) if self.radii else np.full(spread_px.shape, np.nan)
+
+    def are_doubtful(self, spread_px: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Whether the radii of all points are large, as where there is no face, shape (n,)."""
+        return self.radii.are_large(spread_px) if self.radii else np.full(len(spread_px), False)
 
     def _predict_member(
         self, specialist: str, index: int, faces: npt.NDArray[np.uint8]
@@ -96,7 +111,10 @@ def load_ensemble(run: Run, say: Say) -> Ensemble:
         models[specialist] = model
     counts = " + ".join(f"{len(distinct)} {specialist}" for specialist, distinct in weights.items())
     say(f"{run.path}: predicting with its members: {counts}")
-    return Ensemble(run, experiment, chosen, models, weights)
+    radii = read_radii(run, experiment, chosen)
+    if not radii:
+        say(f"{run.path}: no radii of these members; fkd select measures how far off their points may be")
+    return Ensemble(run, experiment, chosen, models, weights, radii)
 
 
 def predict_ensemble(

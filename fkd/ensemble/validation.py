@@ -14,7 +14,14 @@ from fkd.core.files import open_regular
 from fkd.core.keypoints import average_augmented
 from fkd.data.faces import FaceData, Faces
 from fkd.ensemble.label_offsets import asked_counts, label_counts, offsets_px, with_offsets
-from fkd.ensemble.selection import SelectionReport, average_predictions, join_specialists, selection_report
+from fkd.ensemble.radii import LEAST_LABELS_OF_A_SOURCE, CrossFitted, Curve, Held, cross_fit, fit_curves
+from fkd.ensemble.selection import (
+    SelectionReport,
+    average_predictions,
+    join_specialists,
+    select_members,
+    selection_report,
+)
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.records import DamagedRecordError, DoneRecord
 from fkd.experiment.store import MemberFolder, Run
@@ -69,6 +76,43 @@ class Validation:
         """
         average_px = self.augmented_px[self.positions(members)].mean(axis=0)
         return offsets_px(average_px, self.truth_px, self.label_counts, counts)
+
+    @cached_property
+    def cross_fitted_radii(self) -> CrossFitted:
+        """Radii of these rows, chosen and measured on others of the same source; with label offsets."""
+        experiment, members = self.experiment, self.members
+        return cross_fit(
+            self.predictions_px,
+            self.truth_px,
+            self.split.validation_groups,
+            self.label_counts,
+            lambda some, labels: select_members(some, labels, experiment.selection, self.specialist, members),
+            experiment.prediction.coverage,
+        )
+
+    def sources(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """All rows and, where several sources have many, those of each, shape (rows,), by their names."""
+        counts = self.label_counts
+        many = [count for count in np.unique(counts) if (counts == count).sum() >= LEAST_LABELS_OF_A_SOURCE]
+        of_each = {f"{count} labels": counts == count for count in many} if len(many) > 1 else {}
+        return {"all": np.full(len(counts), True)} | of_each
+
+    def held_by_source(self) -> dict[str, Held]:
+        """What the radii hold of faces that took no part in them, by source."""
+        held = {name: self.cross_fitted_radii.held(rows) for name, rows in self.sources().items()}
+        return {name: one for name, one in held.items() if one}
+
+    def radius_curves(self, members: Sequence[int]) -> list[Curve | None]:
+        """By spread, the radii of these members' points on faces of which no source is known.
+
+        So predictions are without label offsets. One curve a point, None for one with few labels.
+        """
+        return fit_curves(
+            self.augmented_px[self.positions(members)],
+            self.truth_px,
+            self.split.validation_groups,
+            self.experiment.prediction.coverage,
+        )
 
     def select(self) -> SelectionReport:
         """Choose members as the experiment's `selection` asks; raises UserError as `select_members` does."""

@@ -23,6 +23,7 @@ class Prediction(Settings):
     peaks: how the maps of networks that draw them are read; validation during training reads `soft_argmax`.
     mirrored: every face is predicted as it is and mirrored, and the two are averaged.
     views: the number of views of a face that are averaged: as it is, and turned, scaled and moved a little.
+    coverage: every point gets a radius that holds the truth in this share of cases.
     label_offsets: a submission adds the mean offset of the labels of those validation faces that have as many
     labelled points as it is asked for: sources differ in their conventions and in the points that they label.
     """
@@ -31,4 +32,5 @@ class Prediction(Settings):
     peaks: Literal["soft_argmax", "argmax"] = "soft_argmax"
     mirrored: bool = False
     views: int = Field(1, ge=1, le=1000)
+    coverage: float = Field(0.9, ge=0.5, le=0.99)
     label_offsets: bool = False

@@ -5,7 +5,7 @@ models_store/<experiment>-<data set>/
   <specialist>/split.json
   <specialist>/<member>/{state.npz, state.previous.npz, history.csv, lock.txt,
                          best.weights.h5, validation.npy, done.json}
-  selection.json, submission.csv and .json, predictions.png, report.html
+  selection.json, radii.json, submission.csv and .json, predictions.png, report.html
 """
 
 import csv
@@ -162,6 +162,11 @@ class Run:
     def selection(self) -> Path:
         """The chosen members and the figures that chose them."""
         return self.path / "selection.json"
+
+    @property
+    def radii(self) -> Path:
+        """How far off the chosen members' points may be."""
+        return self.path / "radii.json"
 
     @property
     def label_outliers(self) -> Path:

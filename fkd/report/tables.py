@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -12,6 +12,8 @@ from fkd.runs.status import MemberStatus
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from fkd.ensemble.validation import Validation
 
 
 def selection_table(report: SelectionReport) -> Table:
@@ -38,6 +40,29 @@ def estimates_table(reports: Sequence[SelectionReport]) -> Table:
     for report in reports:
         estimates = (report.best_single, report.average_of_all, report.average_of_chosen)
         table.add_row(report.specialist, *(_estimate(estimate) for estimate in estimates))
+    return table
+
+
+def radii_table(validations: Iterable[Validation], coverage: float) -> Table:
+    """How many labels of faces that took no part the radii hold, by specialist and source."""
+    table = Table(
+        title=f"radii that hold the truth in {coverage:.0%} of cases, by the members' spread",
+        caption="on faces of groups that took no part; a constant is one radius a point",
+    )
+    for column in ("specialist", "faces with"):
+        table.add_column(column)
+    for column in ("labels", "held", "mean radius px", "constant px"):
+        table.add_column(column, justify="right")
+    for validation in validations:
+        for faces, held in validation.held_by_source().items():
+            table.add_row(
+                validation.specialist,
+                faces,
+                f"{held.labels:,}",
+                f"{held.share:.1%}",
+                f"{held.radius_px:.2f}",
+                f"{held.constant_px:.2f}",
+            )
     return table
 
 

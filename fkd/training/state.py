@@ -94,9 +94,7 @@ def load_state(folder: MemberFolder, model: keras.Model, say: Say) -> TrainingSt
         if not is_there(path):
             continue
         try:
-            arrays, state = read_state(path)
-            if (member := str(arrays.get(_MEMBER, folder.name))) != folder.name:
-                raise ValueError(f"it is that of {member}")
+            arrays, state = _read_own(folder, path)
         except ValueError as error:
             say(f"{path}: damaged ({error}); moved aside to {move_damaged_aside(path).name}")
             damaged = True
@@ -112,7 +110,7 @@ def saved_history(folder: MemberFolder) -> list[dict[str, float]]:
     """The epochs of the newest readable state; none without one."""
     for path in (folder.state, folder.previous_state):
         try:
-            return read_state(path)[1].history
+            return _read_own(folder, path)[1].history
         except (FileNotFoundError, ValueError):
             continue
     return []
@@ -132,6 +130,13 @@ def position_of(path: Path) -> tuple[int, int]:
     """How far a state file stands, as (epoch, batch); raises ValueError if it is damaged."""
     _, state = read_state(path)
     return state.epoch, state.batch
+
+
+def _read_own(folder: MemberFolder, path: Path) -> tuple[Arrays, TrainingState]:
+    arrays, state = read_state(path)
+    if (member := str(arrays.get(_MEMBER, folder.name))) != folder.name:
+        raise ValueError(f"it is that of {member}")
+    return arrays, state
 
 
 def _read(path: Path) -> tuple[Arrays, TrainingState]:

@@ -24,11 +24,15 @@ SQUARE_COLUMNS = ["photo", "face", "left_px", "top_px", "side_px"]
 
 
 class BrightestPixel:
-    """In the place of an ensemble: its one point is the brightest pixel of the face, its spread one pixel."""
+    """In the place of an ensemble: its one point is the brightest pixel of the face, its spread one pixel.
+
+    Its radius is two pixels. Every second face is doubtful.
+    """
 
     run = Run(Path("store/brightest"))
     experiment = SimpleNamespace(schema_points=listed_schema(("spot", "unknown")))
     chosen: Mapping[str, list[int]] = {"spots": [0, 2]}
+    radii = SimpleNamespace(coverage=0.9)
 
     def predict(
         self, faces: npt.NDArray[np.uint8]
@@ -40,6 +44,12 @@ class BrightestPixel:
             points[i, 0] = columns.mean(), rows.mean()
         spreads[:, 0] = 1
         return points, spreads
+
+    def radii_px(self, spreads: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return 2 * spreads
+
+    def are_doubtful(self, spreads: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        return np.arange(len(spreads)) % 2 == 1
 
 
 def spotted_photo(path: Path, spot: tuple[int, int] = (140, 110), **options: object) -> Path:
@@ -72,6 +82,7 @@ def test_a_point_is_brought_back_to_where_it_is_in_the_photo(tmp_path: Path) -> 
     assert np.isnan(face.points_px[1]).all()
     # A pixel of the face's 96 is a side's 96th part in the photo.
     np.testing.assert_allclose(face.spread_px, [face.square.side_px / 96, np.nan])
+    np.testing.assert_allclose(face.radius_px, [face.square.side_px / 48, np.nan])
 
 
 def test_several_faces_each_have_their_own_points(tmp_path: Path) -> None:
@@ -119,7 +130,7 @@ def test_no_face_is_reported_and_no_failure(tmp_path: Path) -> None:
     assert said == [f"{path}: no face found"]
     assert results["photos"][0]["faces"] == []
     assert results["photos"][0]["picture"] is None
-    assert list(table) == [*SQUARE_COLUMNS, "point", "x_px", "y_px", "spread_px"]
+    assert list(table) == [*SQUARE_COLUMNS, "point", "x_px", "y_px", "spread_px", "radius_px"]
     assert len(table) == 0
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["points.csv", "points.json"]
 

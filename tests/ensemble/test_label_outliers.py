@@ -15,40 +15,41 @@ from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
 
 
-def test_labels_further_than_five_medians_are_listed_the_furthest_first() -> None:
+def test_labels_further_than_two_radii_are_listed_the_furthest_first() -> None:
     truth_px = np.zeros((9, 3, 2))
     predictions_px = np.zeros((9, 3, 2))
-    predictions_px[:, 0, 0] = 1  # one pixel is what this point is usually wrong by
     predictions_px[3, 0] = 3, 4
     predictions_px[7, 0] = 6, 8
-    predictions_px[:, 1, 1] = 2
     predictions_px[5, 1, 1] = 11
     truth_px[:, 2] = np.nan  # labelled nowhere
-    table = label_outliers(predictions_px, truth_px)
+    radii_px = np.tile([2.5, 5.0, 1.0], (9, 1))
+    radii_px[4] = np.nan
+    table = label_outliers(predictions_px, truth_px, radii_px)
     assert table.to_dict("list") == {
         "row": [7, 5],
         "point": [0, 1],
         "distance_px": [10, 11],
-        "medians": [10, 5.5],
+        "radii": [4, 2.2],
     }
 
 
 def test_the_list_names_rows_of_the_data_and_keypoints(tmp_path: Path, experiment: Experiment) -> None:
-    keypoints = np.full((20, 15, 2), 40, np.float32)
-    faces = Faces(np.zeros((20, 96, 96), np.uint8), keypoints, np.arange(20))
+    keypoints = np.full((60, 15, 2), 40, np.float32)
+    faces = Faces(np.zeros((60, 96, 96), np.uint8), keypoints, np.arange(60))
     data = FaceData("faces", "c" * 64, KAGGLE15.names, faces, faces, None, pd.DataFrame(), None)
-    run, rows = Run(tmp_path), [2, 3, 5, 7, 11]
+    run, rows = Run(tmp_path), list(range(5, 55))
     folder = run.member("four", 0)
     folder.path.mkdir(parents=True)
     atomic_write_json(run.split("four"), {"training": [0], "validation": rows, "validation_groups": rows})
-    predictions_px = np.full((5, 4, 2), 41, np.float32)
-    predictions_px[3, 2] = 40, 60  # the nose tip of row 7
+    predictions_px = np.full((50, 4, 2), 40, np.float32)
+    predictions_px[..., 0] = 41  # so that every radius is one pixel
+    predictions_px[2, 2] = 40, 60  # the nose tip of row 7
     np.save(folder.validation, predictions_px)
     worth = Estimate(1.0, None)
-    report = SelectionReport("four", "all", (MemberScore(0, 1.0, 1),), (0,), worth, worth, worth)
+    report = SelectionReport("four", "best", (MemberScore(0, 1.0, 1),), (0,), worth, worth, worth)
     validation = read_validation(run, experiment, "four", faces, members=[0])
     assert list_label_outliers(run, {"four": validation}, data, [report]) == 1
     assert run.label_outliers.read_text() == (
-        "row,keypoint,distance_px,medians,x_px,y_px,predicted_x_px,predicted_y_px\n"
-        "7,nose_tip,20.00,14.14,40.00,40.00,40.00,60.00\n"
+        "row,keypoint,distance_px,radii,x_px,y_px,predicted_x_px,predicted_y_px\n"
+        "7,nose_tip,20.00,20.00,40.00,40.00,40.00,60.00\n"
     )

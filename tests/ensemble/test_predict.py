@@ -44,7 +44,10 @@ def test_the_mean_is_that_of_a_submission(run: Run) -> None:
     expected = predict_ensemble(run, run.read_experiment(), {"four": [1, 0, 1], "eleven": [0]}, FACES)
     np.testing.assert_allclose(means, expected, atol=1e-3)
     assert spreads.shape == (11, 15)
-    assert said == [f"{run.path}: predicting with its members: 2 four + 1 eleven"]
+    assert said == [
+        f"{run.path}: predicting with its members: 2 four + 1 eleven",
+        f"{run.path}: no radii of these members; fkd select measures how far off their points may be",
+    ]
 
 
 def test_the_spread_is_the_deviation_of_the_chosen(run: Run) -> None:
@@ -76,7 +79,7 @@ def test_specialists_of_the_same_points_are_one_ensemble(tmp_path: Path, tiny_ex
     np.testing.assert_allclose(means[:, points], (first + second) / 2, atol=1e-3)
     expected = np.sqrt(((first - second) ** 2).sum(axis=-1) / 4)
     np.testing.assert_allclose(spreads[:, points], expected, atol=1e-3)
-    assert said[-1].endswith("1 four + 1 fold")
+    assert said[-2].endswith("1 four + 1 fold")
 
 
 def test_a_face_is_predicted_alone_as_among_others(run: Run) -> None:

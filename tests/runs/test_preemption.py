@@ -105,9 +105,9 @@ def test_the_next_machine_goes_on_from_the_remote_store(
     assert "four/00: resuming after epoch" in fkd("train", *options, "--store", bucket, folder=second)
     assert_same_results(second / "models_store/tiny-faces", undisturbed)
     for machine in (second, third):
-        fkd("submit", *options, "--store", bucket, folder=machine)
-    submissions = [machine / "models_store/tiny-faces/submission.csv" for machine in (second, third)]
-    assert submissions[0].read_bytes() == submissions[1].read_bytes()
+        fkd("select", *options, "--store", bucket, folder=machine)
+    chosen = [machine / "models_store/tiny-faces/selection.json" for machine in (second, third)]
+    assert chosen[0].read_bytes() == chosen[1].read_bytes()
     without_states = {name: array for name, array in undisturbed.items() if "state.npz" not in name}
     assert_same_results(third / "models_store/tiny-faces", without_states)
 

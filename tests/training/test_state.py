@@ -157,6 +157,7 @@ def test_the_state_of_another_member_is_refused(folder: MemberFolder):
     other = MemberFolder(folder.path.with_name("other"))
     folder.path.rename(other.path)
     said: list[str] = []
+    assert saved_history(other) == []
     assert load_state(other, _model(), said.append) == TrainingState()
     assert f"state.npz: damaged (it is that of {folder.name}); moved aside" in said[0]
 

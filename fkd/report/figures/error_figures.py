@@ -15,6 +15,7 @@ from fkd.core.metrics import distances_px, spread_px
 from fkd.data.faces import FaceData
 from fkd.ensemble.label_outliers import label_outliers
 from fkd.report.figures.face_grid import draw_faces
+from fkd.report.figures.radius_figures import radius_figures
 from fkd.report.measures import binned_errors, coordinate_rmse_px, face_rmse_px, part_of_face
 from fkd.report.page import Figure, Section
 from fkd.report.run_record import RunRecord, SpecialistRecord
@@ -57,6 +58,7 @@ def error_section(record: RunRecord, faces: FaceData) -> Section:
         figures.append(_uncertainty_figure(uncertain))
     else:
         text += " A single member disagrees with nobody: uncertainty is left out."
+    figures += radius_figures([specialist.validation for specialist in specialists], names)
     return Section("Errors", text, figures)
 
 
@@ -122,7 +124,9 @@ def _face_figures(specialist: SpecialistRecord, faces: FaceData) -> list[Figure]
     errors_px = face_rmse_px(specialist.average_px, specialist.truth_px)
     worst_last = [row for row in np.argsort(errors_px).tolist() if np.isfinite(errors_px[row])]
     shown = min(_FACES, len(worst_last) // 2) or 1
-    outlier_rows = label_outliers(specialist.average_px, specialist.truth_px)["row"].tolist()
+    outlier_rows = label_outliers(
+        specialist.average_px, specialist.truth_px, specialist.validation.cross_fitted_radii.radii_px
+    )["row"].tolist()
     parts = {
         "worst": worst_last[::-1][:shown],
         "best": worst_last[:shown],
@@ -132,8 +136,8 @@ def _face_figures(specialist: SpecialistRecord, faces: FaceData) -> list[Figure]
         "worst": "Validation faces with the largest RMSE: hard poses, poor pictures or wrong labels; above "
         "each its row in the data (#) and its RMSE in pixels.",
         "best": "Validation faces with the smallest RMSE.",
-        "label-outlier": "Validation faces with the labels furthest from the prediction, in median distances "
-        "of their point: wrong labels, or hidden points. far_labels.csv in the run's folder lists them all.",
+        "label-outlier": "Validation faces with the labels furthest from the prediction, in radii of the "
+        "point: wrong labels, or hidden points. far_labels.csv in the run's folder lists them all.",
     }
     return [
         Figure(

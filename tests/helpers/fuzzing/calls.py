@@ -84,9 +84,9 @@ def ascii_word(word: str) -> str:
 
 
 _ANOTHER_RUN = r"models_store/(?!tiny-faces|half-faces)[^/]+-faces(/.*)?"
-_CHOSEN = r"(selection\.json|experiment\.yaml|far_labels\.csv)"
+_CHOSEN = r"(selection\.json|radii\.json|experiment\.yaml|far_labels\.csv)"
 _SUBMITTED = rf"({_CHOSEN}|submission.*\.(csv|json)|predictions\.png|report\.html)"
-_TABLES = ("selection.json", "far_labels.csv")
+_TABLES = ("selection.json", "radii.json", "far_labels.csv")
 
 CALLS = (
     Call(("status",), 14, ("models_store/*", *_TINY_RUN, *_HALF_RUN)),

@@ -199,6 +199,7 @@ def _may_write(case: Case, path: str) -> bool:
         or _CACHE.fullmatch(path)
         or (fresh and _RUN_MOVED_ASIDE.fullmatch(path))
         or any(target in (".", path) or path.startswith(f"{target}/") for target in case.targets)
+        or any(target.startswith(f"{path}/") for target in case.targets)  # a folder on the way there
     )
 
 
