@@ -67,7 +67,8 @@ def test_what_a_trained_run_is_good_for(store: Path, tiny_experiment: Path, face
     assert "fkd submit" in page.read_text(), "there are no predictions yet"
     fkd("submit", *options)
     assert "fkd submit" not in page.read_text(), "submit has written the report anew"
-    assert "ensemble.keras" in fkd("export", *options, "--to", "model")
+    stack = ("--set", "selection.policy=stack")
+    assert "ensemble.keras" in fkd("export", *options, *stack, "--to", "model")
     assert {path.name for path in Path("model").iterdir()} == {"ensemble.keras", "README.md"}
     Path("no-photo.jpg").write_text("no photo")
     error = fkd("predict", write_photo(Path("photo.png"), 300, 200), "no-photo.jpg", status=1)

@@ -21,6 +21,7 @@ from fkd.deploy.model_card import CARD, CROP_FIRST, model_card, point_names, pre
 from fkd.deploy.model_formats import FORMATS, Images, require_packages
 from fkd.ensemble.predict import predict_ensemble
 from fkd.ensemble.selection import SelectionReport
+from fkd.ensemble.stacking import Stack
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
 from fkd.training.member_files import load_best_weights
@@ -89,7 +90,7 @@ def export_ensemble(
 def ensemble_model(run: Run, experiment: Experiment, chosen: Mapping[str, Sequence[int]]) -> keras.Model:
     """The chosen members' average as one Keras model, of nothing but what Keras itself brings.
 
-    chosen: member numbers by specialist; a repeated number weighs double.
+    chosen: member numbers by specialist; a repeated number weighs double, those of a Stack have its weights.
     Input: (batch, 96, 96) grey values as uint8; output: (batch, points, 2) pixels, x and y of the predicted
     points in schema order.
     """
@@ -103,11 +104,18 @@ def ensemble_model(run: Run, experiment: Experiment, chosen: Mapping[str, Sequen
             member = build_model(network, len(points), experiment.member_seed(specialist, index))
             load_best_weights(member, run.member(specialist, index))
             outputs[index] = _member_points(_of_keras_alone(member), experiment, specialist, greys)
-        average = layers.Average()([outputs[index] for index in members])
+        ordered = [outputs[index] for index in members]
+        average = _stacked(ordered, members) if isinstance(members, Stack) else layers.Average()(ordered)
         averages.setdefault(points, []).append(average)
     joined = layers.Concatenate(axis=1)([layers.Average()(folds) for folds in averages.values()])
     in_schema_order = ops.take(joined, np.argsort(np.concatenate(list(averages))).tolist(), axis=1)
     return keras.Model(images, layers.Rescaling(HALF_WIDTH_PX, CENTRE_PX)(in_schema_order), name="ensemble")
+
+
+def _stacked(outputs: Sequence[Any], stack: Stack) -> Any:
+    """The weighted sum of members' points, shape (batch, points, 2)."""
+    weights = stack.weights.astype(np.float32)[..., np.newaxis]
+    return keras.layers.Add()([output * weight for output, weight in zip(outputs, weights, strict=True)])
 
 
 def _member_points(member: keras.Model, experiment: Experiment, specialist: str, greys: Any) -> Any:

@@ -10,6 +10,7 @@ from fkd.core.keypoints import IMAGE_SIZE_PX, MAX_GREY
 from fkd.data.faces import FaceData
 from fkd.deploy.model_formats import FORMATS, Format
 from fkd.ensemble.selection import SelectionReport
+from fkd.ensemble.stacking import Stack
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import Run
@@ -61,10 +62,11 @@ Left and right are the person's own.{left_out}
 
 {members}
 
-A member chosen twice weighs double. No validation face, and no other one of its group (a person or a photo, \
-as far as known), trained a member of the same specialist. The members were chosen on one half of the groups \
-and scored on the other, both ways, so that the choice does not flatter the figure. Each best epoch was \
-picked on the same faces, which does, a little.
+A member chosen twice weighs double; those of a stack have weights of their own for every point. No \
+validation face, and no other one of its group (a person or a photo, as far as known), trained a member of \
+the same specialist. The members were chosen on one half of the groups and scored on the other, both ways (a \
+stack on four fifths, scored on the fifth), so that the choice does not flatter the figure. Each best epoch \
+was picked on the same faces, which does, a little.
 
 ## Checked
 
@@ -131,13 +133,21 @@ def _members(experiment: Experiment, reports: Sequence[SelectionReport]) -> str:
     for report in reports:
         points = experiment.point_indices(report.specialist)
         weights = ", ".join(
-            f"{MemberId(report.specialist, index).name} x{report.chosen.count(index)}"
+            f"{MemberId(report.specialist, index).name} x{_weight(report.chosen, index)}"
             for index in sorted(set(report.chosen))
         )
         worth_px = report.average_of_chosen.cross_validated_px
         worth = "too few groups to say" if worth_px is None else f"{worth_px:.3f}"
         lines.append(f"| {report.specialist} | {len(points)} | {weights} ({report.policy}) | {worth} |")
     return "\n".join(lines)
+
+
+def _weight(chosen: Sequence[int], index: int) -> str:
+    """How often a member was chosen; of a stack the least and the greatest of its weights by point."""
+    if not isinstance(chosen, Stack):
+        return str(chosen.count(index))
+    weights = chosen.weights[chosen.index(index)]
+    return f"{weights.min():.2f} to {weights.max():.2f}"
 
 
 def _versions(made: Mapping[str, str]) -> str:

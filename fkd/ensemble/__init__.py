@@ -1,6 +1,8 @@
 """Members chosen, averaged, corrected and submitted.
 
 selection       which members are chosen, and what their average is worth; pure
+folds           rows in parts of whole groups
+stacking        weights of members by point; pure
 selection_file  the choice as a run keeps it, selection.json
 radii           how far off a point may be, by the members' spread; pure
 radii_file      the radii as a run keeps them, radii.json

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.keypoints import Schema, is_labelled
-from fkd.ensemble.selection import first_half
+from fkd.ensemble.folds import first_half
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,6 +16,7 @@ from fkd.data.crops import face_crops, from_crops
 from fkd.ensemble.radii_file import EnsembleRadii, read_radii
 from fkd.ensemble.selection import join_specialists
 from fkd.ensemble.selection_file import read_selection
+from fkd.ensemble.stacking import Stack
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import Run, is_done, runs_in
@@ -29,7 +30,7 @@ _FACES_AT_ONCE = 8
 # Between its layers one member leaves cores idle; another's convolutions fill them.
 _MEMBERS_AT_ONCE = 2
 
-# Member numbers by specialist; a repeated number weighs double.
+# Member numbers by specialist; a repeated number weighs double, those of a Stack have its weights.
 Chosen = Mapping[str, Sequence[int]]
 # By specialist: what each of its chosen members predicts, shape (members, n, points, 2) in pixels.
 Predictions = Mapping[str, npt.NDArray[np.float32]]
@@ -68,7 +69,8 @@ class Ensemble:
             )
             for specialist, members in self.chosen.items()
         }
-        return _mean(self.experiment, predictions), _spread(self.experiment, predictions)
+        mean_px = _mean(self.experiment, self.chosen, predictions)
+        return mean_px, _spread(self.experiment, predictions)
 
     def radii_px(self, spread_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Radii that hold the truth in `prediction.coverage` of cases, from a spread that `predict` gives.
@@ -131,16 +133,16 @@ def predict_ensemble(
     return _predict_faces(run, experiment, chosen, images)
 
 
-def chosen_members(run: Run, experiment: Experiment, say: Say) -> dict[str, list[int]]:
+def chosen_members(run: Run, experiment: Experiment, say: Say) -> dict[str, Sequence[int]]:
     """The members that `fkd select` chose, by specialist; of one without a choice all that are finished.
 
     Says where there is no choice or no member. Raises UserError where no specialist has a finished member,
     and for a chosen one whose files are missing or damaged.
     """
-    chosen = {}
-    selected = {name: list(report.chosen) for name, report in read_selection(run).items()}
+    chosen = dict[str, Sequence[int]]()
+    selected = {name: report.chosen for name, report in read_selection(run).items()}
     for specialist in experiment.specialists:
-        members = selected.get(specialist) or finished_members(run, experiment, specialist)[0]
+        members: Sequence[int] = selected.get(specialist) or finished_members(run, experiment, specialist)[0]
         if members and specialist not in selected:
             say(f"{run.path}: no selection for {specialist}, so all its finished members; fkd select chooses")
         elif not members:
@@ -187,7 +189,7 @@ def _predict_faces(
         )
         for specialist, members in chosen.items()
     }
-    return _mean(experiment, predictions)
+    return _mean(experiment, chosen, predictions)
 
 
 def _predict_members(
@@ -222,9 +224,13 @@ def _repeated(
     return np.stack([distinct[index] for index in members])
 
 
-def _mean(experiment: Experiment, predictions: Predictions) -> npt.NDArray[np.float64]:
+def _mean(experiment: Experiment, chosen: Chosen, predictions: Predictions) -> npt.NDArray[np.float64]:
     """The members' mean for all points of the schema, shape (n, points, 2)."""
-    means = {name: by_member.mean(axis=0, dtype=np.float64) for name, by_member in predictions.items()}
+    means = dict[str, npt.NDArray[np.float64]]()
+    for name, by_member in predictions.items():
+        members = chosen[name]
+        stacked = members.average(by_member) if isinstance(members, Stack) else None
+        means[name] = by_member.mean(axis=0, dtype=np.float64) if stacked is None else stacked
     return join_specialists(experiment, means)
 
 

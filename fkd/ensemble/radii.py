@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.metrics import distances_px, spread_px
+from fkd.ensemble.folds import fifths
 from fkd.ensemble.selection import Choose, average_predictions
 
 Array = npt.NDArray[np.floating]
@@ -27,7 +28,6 @@ Counts = npt.NDArray[np.int64]
 # With fewer labels a point has no radius, and a source none of its own.
 LEAST_LABELS, LEAST_LABELS_OF_A_SOURCE = 20, 100
 
-_FOLDS = 5
 _KNOTS = 17
 # A point is expected to be at least this part of the mean distance away.
 _LEAST_PART = 0.2
@@ -123,10 +123,12 @@ def radii_px(curves: Sequence[Curve | None], spreads_px: Array) -> Floats:
     return radii
 
 
-def fit_curves(predictions: Array, truth: Array, groups: Counts, coverage: float) -> list[Curve | None]:
-    """The curve of every point, None for one with few labels; predictions: of the chosen members."""
-    distances = distances_px(predictions.mean(axis=0, dtype=np.float64), truth)
-    columns = zip(spread_px(predictions).T, distances.T, strict=True)
+def fit_curves(
+    predictions: Array, chosen: Sequence[int], truth: Array, groups: Counts, coverage: float
+) -> list[Curve | None]:
+    """The curve of every point, None for one with few labels; chosen: positions of members."""
+    distances = distances_px(average_predictions(predictions, chosen), truth)
+    columns = zip(spread_px(predictions[list(chosen)]).T, distances.T, strict=True)
     fitted = [_fit(*column, groups, coverage) for column in columns]
     return [one.curve(coverage) if one else None for one in fitted]
 
@@ -157,10 +159,10 @@ def _cross_fit(
     predictions: Array, truth: Array, groups: Counts, choose: Choose, coverage: float
 ) -> CrossFitted:
     found = CrossFitted(*(np.full(truth.shape[:2], np.nan) for _ in range(4)))
-    for others, rows in _folds(groups):
-        positions = choose(predictions[:, others], truth[others])
+    for others, rows in fifths(groups):
+        positions = choose(predictions[:, others], truth[others], groups[others])
         distances = distances_px(average_predictions(predictions, positions), truth)
-        spreads = spread_px(predictions[positions])
+        spreads = spread_px(predictions[list(positions)])
         found.distances_px[rows] = distances[rows]
         for point in range(truth.shape[1]):
             fitted = _fit(spreads[others, point], distances[others, point], groups[others], coverage)
@@ -179,7 +181,7 @@ def _fit(spreads: Floats, distances: Floats, groups: Counts, coverage: float) ->
     if len(distances) < LEAST_LABELS:
         return None
     expected, times = _expected(spreads, distances), np.full(len(distances), np.inf)
-    for others, rows in _folds(groups):
+    for others, rows in fifths(groups):
         times[rows] = distances[rows] / _expected(spreads[others], distances[others])(spreads[rows])
     by_spread = _Fitted(expected, np.sort(times))
     constant = _Fitted(
@@ -205,11 +207,3 @@ def _least_that_hold(values: Floats, coverage: float) -> float:
     """The least bound that a further value of the same kind keeps to with this probability."""
     known = np.sort(values[~np.isnan(values)])
     return float(known[min(math.ceil((len(known) + 1) * coverage), len(known)) - 1])
-
-
-def _folds(groups: Counts) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    """Whole groups in up to five parts: (the others' rows, a part's rows); none where there is one group."""
-    from sklearn.model_selection import GroupKFold  # slow to load
-
-    parts = min(_FOLDS, len(np.unique(groups)))
-    return list(GroupKFold(parts).split(groups, groups=groups)) if parts > 1 else []

@@ -13,13 +13,16 @@ import numpy.typing as npt
 
 from fkd.core.errors import UserError
 from fkd.core.metrics import rmse_px
+from fkd.ensemble.folds import Fold, fifths, halves
+from fkd.ensemble.stacking import Stack, stacked
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.prediction import Selection
 
 Array = npt.NDArray[np.floating]
-Choose = Callable[[Array, Array], list[int]]
+Groups = npt.NDArray[np.int64]
+Choose = Callable[[Array, Array, Groups], Sequence[int]]
 Combine = Callable[[Array], Array]  # predictions of all members -> one prediction
-Fit = Callable[[Array, Array], Combine]  # from predictions and truth
+Fit = Callable[[Array, Array, Groups], Combine]  # from predictions, truth and groups
 
 # The leaderboard's last digit is 1e-5 px; without a least gain the forward selection could go on forever.
 _LEAST_GAIN_PX = 1e-5
@@ -30,8 +33,8 @@ class Estimate:
     """An RMSE in pixels on the validation rows.
 
     in_sample_px: chosen and scored on the same rows.
-    cross_validated_px: chosen on one half of the groups, scored on the other; None with fewer than two
-    groups.
+    cross_validated_px: chosen on one half of the groups, scored on the other; a stack is fitted on four
+    fifths. None with fewer than two groups.
     """
 
     in_sample_px: float
@@ -61,8 +64,14 @@ class SelectionReport:
 
 
 def average_predictions(predictions: Array, positions: Sequence[int]) -> npt.NDArray[np.float64]:
-    """The mean of the members at `positions`, shape (rows, points, 2); a repeated position weighs double."""
-    return predictions[list(positions)].mean(axis=0, dtype=np.float64)
+    """The mean of the members at `positions`, shape (rows, points, 2); a repeated position weighs double.
+
+    Those of a `Stack` have its weights.
+    """
+    chosen = predictions[list(positions)]
+    return (
+        positions.average(chosen) if isinstance(positions, Stack) else chosen.mean(axis=0, dtype=np.float64)
+    )
 
 
 def join_specialists(experiment: Experiment, predictions: Mapping[str, Array]) -> npt.NDArray[np.float64]:
@@ -80,16 +89,22 @@ def join_specialists(experiment: Experiment, predictions: Mapping[str, Array]) -
 
 
 def select_members(
-    predictions: Array, truth: Array, selection: Selection, specialist: str, member_indices: Sequence[int]
-) -> list[int]:
+    predictions: Array,
+    truth: Array,
+    selection: Selection,
+    specialist: str,
+    member_indices: Sequence[int],
+    groups: Groups | None = None,
+) -> Sequence[int]:
     """Positions of the members that the policy chooses, in the order of choice.
 
     all: every member. best: the one with the lowest RMSE. top: the best few. within: those whose RMSE is at
     most some percent above the best. greedy: forward selection with replacement (Caruana et al. 2004),
-    until no addition improves. indices: `selection.indices[specialist]`, typed by hand. Ties go to the lowest
-    position. All policies but the last leave out members without finite predictions.
+    until no addition improves. stack: every member, with weights by point (`stacked`). indices:
+    `selection.indices[specialist]`, typed by hand. Ties go to the lowest position. All policies but the last
+    leave out members without finite predictions.
 
-    member_indices: the members' own numbers, shape (members,).
+    member_indices: the members' own numbers, shape (members,). groups: shape (rows,), which a stack needs.
     Raises UserError if a typed number does not exist, none is typed, or no member is usable.
     """
     if selection.policy == "indices":
@@ -114,68 +129,54 @@ def select_members(
             return [i for i in best_first if scores_px[i] <= limit_px]
         case "greedy":
             return _forward_selection(predictions, truth)
+        case "stack":
+            assert groups is not None
+            return stacked(predictions, truth, groups, usable)
 
 
 def cross_validated_average(
-    predictions: Array, truth: Array, groups: npt.NDArray[np.int64], choose: Choose
+    predictions: Array, truth: Array, groups: Groups, choose: Choose, folds: Sequence[Fold]
 ) -> npt.NDArray[np.float64] | None:
     """The average of the chosen members on rows that did not take part in the choice, as `truth` in shape.
 
-    Members are chosen on one half of the groups and predict the other, both ways. None if the rows form
-    fewer than two groups.
-
-    groups: shape (rows,). choose: (predictions, truth) -> positions.
+    groups: shape (rows,). choose: (predictions, truth, groups) -> positions. None without folds.
     """
 
-    def fit(some: Array, labels: Array) -> Combine:
-        positions = choose(some, labels)
+    def fit(some: Array, labels: Array, their_groups: Groups) -> Combine:
+        positions = choose(some, labels, their_groups)
         return lambda others: average_predictions(others, positions)
 
-    return fitted_by_halves(predictions, truth, groups, fit)
+    return fitted_across(predictions, truth, groups, fit, folds)
 
 
-def fitted_by_halves(
-    predictions: Array, truth: Array, groups: npt.NDArray[np.int64], fit: Fit
+def fitted_across(
+    predictions: Array, truth: Array, groups: Groups, fit: Fit, folds: Sequence[Fold]
 ) -> npt.NDArray[np.float64] | None:
-    """What a way of combining members, fitted on one half of the groups, makes of the other, both ways.
+    """What a way of combining members, fitted on the other rows, makes of the rows of every fold.
 
-    groups: shape (rows,). Returns an array shaped as `truth`; None with fewer than two groups.
+    groups: shape (rows,). Returns an array shaped as `truth`; None without folds.
     """
-    first = first_half(groups)
-    if first.all():
+    if not folds:
         return None
     combined = np.empty(truth.shape)
-    for fitted_on in (first, ~first):
-        combine = fit(predictions[:, fitted_on], truth[fitted_on])
-        combined[~fitted_on] = combine(predictions[:, ~fitted_on])
+    for others, rows in folds:
+        combine = fit(predictions[:, others], truth[others], groups[others])
+        combined[rows] = combine(predictions[:, rows])
     return combined
 
 
 def cross_validated_rmse_px(
-    predictions: Array, truth: Array, groups: npt.NDArray[np.int64], choose: Choose
+    predictions: Array, truth: Array, groups: Groups, choose: Choose, folds: Sequence[Fold]
 ) -> float | None:
-    """RMSE of the `cross_validated_average`; the errors of both halves are pooled."""
-    averages = cross_validated_average(predictions, truth, groups, choose)
+    """RMSE of the `cross_validated_average`; the errors of all folds are pooled."""
+    averages = cross_validated_average(predictions, truth, groups, choose, folds)
     return None if averages is None else rmse_px(averages, truth)
-
-
-def first_half(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """True for the rows of one half: whole groups, the largest first, each to the half with fewer rows."""
-    names, sizes = np.unique(groups, return_counts=True)
-    rows = [0, 0]
-    chosen = []
-    for i in np.argsort(-sizes, kind="stable"):
-        half = 0 if rows[0] <= rows[1] else 1
-        rows[half] += sizes[i]
-        if half == 0:
-            chosen.append(names[i])
-    return np.isin(groups, chosen)
 
 
 def selection_report(
     predictions: Array,
     truth: Array,
-    groups: npt.NDArray[np.int64],
+    groups: Groups,
     selection: Selection,
     specialist: str,
     member_indices: Sequence[int],
@@ -188,13 +189,15 @@ def selection_report(
 
     def chooser(policy: str) -> Choose:
         settings = selection.model_copy(update={"policy": policy})
-        return lambda some, labels: select_members(some, labels, settings, specialist, member_indices)
+        return lambda some, labels, of: select_members(some, labels, settings, specialist, member_indices, of)
 
-    def estimate(choose: Choose) -> Estimate:
-        in_sample_px = rmse_px(average_predictions(predictions, choose(predictions, truth)), truth)
-        return Estimate(in_sample_px, cross_validated_rmse_px(predictions, truth, groups, choose))
+    def estimate(policy: str) -> Estimate:
+        choose, folds = chooser(policy), fifths(groups) if policy == "stack" else halves(groups)
+        in_sample_px = rmse_px(average_predictions(predictions, choose(predictions, truth, groups)), truth)
+        return Estimate(in_sample_px, cross_validated_rmse_px(predictions, truth, groups, choose, folds))
 
-    chosen = chooser(selection.policy)(predictions, truth)
+    chosen = chooser(selection.policy)(predictions, truth, groups)
+    numbers = tuple(member_indices[i] for i in chosen)
     return SelectionReport(
         specialist=specialist,
         policy=selection.policy,
@@ -202,10 +205,10 @@ def selection_report(
             MemberScore(index, rmse_px(predictions[i], truth), chosen.count(i))
             for i, index in enumerate(member_indices)
         ),
-        chosen=tuple(member_indices[i] for i in chosen),
-        best_single=estimate(chooser("best")),
-        average_of_all=estimate(chooser("all")),
-        average_of_chosen=estimate(chooser(selection.policy)),
+        chosen=Stack(numbers, chosen.weights) if isinstance(chosen, Stack) else numbers,
+        best_single=estimate("best"),
+        average_of_all=estimate("all"),
+        average_of_chosen=estimate(selection.policy),
     )
 
 

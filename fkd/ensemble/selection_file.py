@@ -1,12 +1,14 @@
 """selection.json of a run: what `fkd select` chose, and what the choice is worth."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from fkd.core.files import is_there
 from fkd.ensemble.selection import Estimate, MemberScore, SelectionReport
+from fkd.ensemble.stacking import Stack
 from fkd.experiment.records import Number, Record, read_record, write_record
 from fkd.experiment.store import Run
 
@@ -32,10 +34,13 @@ class _ScoreRecord(_Part):
 
 
 class _ReportRecord(_Part):
+    """weights: of a stack, for every chosen member one a point of the specialist."""
+
     specialist: str
     policy: str
     members: list[_ScoreRecord]
     chosen: list[Number] = Field(min_length=1)
+    weights: list[list[Annotated[float, Field(allow_inf_nan=False)]]] | None = None
     best_single: _EstimateRecord
     average_of_all: _EstimateRecord
     average_of_chosen: _EstimateRecord
@@ -45,6 +50,8 @@ class _ReportRecord(_Part):
         weights = {score.index: score.weight for score in self.members}
         if any(weights.get(index) != self.chosen.count(index) for index in self.chosen):
             raise ValueError("the chosen members are not those with a weight")
+        if self.weights and [len(row) for row in self.weights] != [len(self.weights[0])] * len(self.chosen):
+            raise ValueError("a chosen member has not one weight a point")
         return self
 
 
@@ -80,6 +87,7 @@ def _to_record(report: SelectionReport) -> _ReportRecord:
         policy=report.policy,
         members=[_ScoreRecord(index=m.index, rmse_px=m.rmse_px, weight=m.weight) for m in report.members],
         chosen=list(report.chosen),
+        weights=report.chosen.weights.tolist() if isinstance(report.chosen, Stack) else None,
         **{
             name: _EstimateRecord(in_sample_px=one.in_sample_px, honest_px=one.cross_validated_px)
             for name, one in estimates.items()
@@ -93,6 +101,6 @@ def _from_record(record: _ReportRecord) -> SelectionReport:
         specialist=record.specialist,
         policy=record.policy,
         members=tuple(MemberScore(m.index, m.rmse_px, m.weight) for m in record.members),
-        chosen=tuple(record.chosen),
+        chosen=Stack(record.chosen, np.array(record.weights)) if record.weights else tuple(record.chosen),
         **{name: Estimate(one.in_sample_px, one.honest_px) for name, one in estimates.items()},
     )

@@ -22,6 +22,7 @@ from fkd.ensemble.selection import (
     select_members,
     selection_report,
 )
+from fkd.ensemble.stacking import Stack
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.records import DamagedRecordError, DoneRecord
 from fkd.experiment.store import MemberFolder, Run
@@ -61,9 +62,10 @@ class Validation:
         groups = self.split.validation_groups
         return with_offsets(self.augmented_px, self.truth_px, self.label_counts, groups)
 
-    def positions(self, members: Sequence[int]) -> list[int]:
+    def positions(self, members: Sequence[int]) -> Sequence[int]:
         """Where these members stand among the predictions; raises ValueError for one that is not there."""
-        return [self.members.index(member) for member in members]
+        positions = [self.members.index(member) for member in members]
+        return Stack(positions, members.weights) if isinstance(members, Stack) else positions
 
     def average_px(self, members: Sequence[int]) -> npt.NDArray[np.float64]:
         """The average of these members, shape (rows, points, 2); a repeated one weighs double."""
@@ -74,7 +76,9 @@ class Validation:
 
         counts: labelled points of the faces that the offsets are for, shape (faces,).
         """
-        average_px = self.augmented_px[self.positions(members)].mean(axis=0)
+        positions = self.positions(members)
+        chosen_px = self.augmented_px[list(positions)]
+        average_px = positions.average(chosen_px) if isinstance(positions, Stack) else chosen_px.mean(axis=0)
         return offsets_px(average_px, self.truth_px, self.label_counts, counts)
 
     @cached_property
@@ -86,7 +90,9 @@ class Validation:
             self.truth_px,
             self.split.validation_groups,
             self.label_counts,
-            lambda some, labels: select_members(some, labels, experiment.selection, self.specialist, members),
+            lambda some, labels, groups: select_members(
+                some, labels, experiment.selection, self.specialist, members, groups
+            ),
             experiment.prediction.coverage,
         )
 
@@ -108,7 +114,8 @@ class Validation:
         So predictions are without label offsets. One curve a point, None for one with few labels.
         """
         return fit_curves(
-            self.augmented_px[self.positions(members)],
+            self.augmented_px,
+            self.positions(members),
             self.truth_px,
             self.split.validation_groups,
             self.experiment.prediction.coverage,

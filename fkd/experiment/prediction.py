@@ -10,7 +10,7 @@ from fkd.experiment.settings import Settings
 class Selection(Settings):
     """Which members make the prediction; `top`, `within_percent` and `indices` belong to their policies."""
 
-    policy: Literal["all", "best", "top", "within", "greedy", "indices"] = "greedy"
+    policy: Literal["all", "best", "top", "within", "greedy", "stack", "indices"] = "greedy"
     top: int = Field(5, ge=1, le=1000)
     within_percent: float = Field(5.0, ge=0, le=1_000_000)
     indices: dict[str, tuple[int, ...]] = Field(default_factory=dict)

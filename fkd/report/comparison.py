@@ -19,6 +19,7 @@ from fkd.core.errors import UserError
 from fkd.core.keypoints import IMAGE_SIZE_PX
 from fkd.core.metrics import rmse_px
 from fkd.data.faces import FaceData
+from fkd.ensemble.folds import halves
 from fkd.ensemble.predict import predict_ensemble
 from fkd.ensemble.selection import cross_validated_average, select_members
 from fkd.ensemble.validation import Validation, read_validation
@@ -279,14 +280,14 @@ def _predict(
     positions = np.searchsorted(validation.split.validation, rows)
     selection = Selection(policy=_POLICIES[row.members])
 
-    def choose(some: Array, labels: Array) -> list[int]:
+    def choose(some: Array, labels: Array, _: npt.NDArray[np.int64]) -> Sequence[int]:
         return select_members(some, labels, selection, specialist, members)
 
     common = validation.predictions_px[:, positions]
     groups = validation.split.validation_groups[positions]
-    cross_validated = cross_validated_average(common, truth_px, groups, choose)
+    cross_validated = cross_validated_average(common, truth_px, groups, choose, halves(groups))
     if cross_validated is None:
-        return common[choose(common, truth_px)].mean(axis=0)
+        return common[list(choose(common, truth_px, groups))].mean(axis=0)
     return cross_validated
 
 

@@ -27,6 +27,7 @@ from fkd.deploy.export import ensemble_model, export_ensemble
 from fkd.deploy.model_card import CARD
 from fkd.deploy.model_formats import FORMATS
 from fkd.ensemble.predict import predict_ensemble
+from fkd.ensemble.stacking import Stack
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
 from fkd.experiment.network import HeatmapNetwork, ResidualNetwork, ResNet
@@ -44,6 +45,15 @@ def test_members_weigh_by_count_and_points_stand_in_schema_order(run: Run, exper
     expected_x = [i + 2 if i in four else i for i in range(15)]
     np.testing.assert_allclose(received[..., 0], [expected_x] * 3, atol=1e-4)
     np.testing.assert_allclose(received[..., 1], 50, atol=1e-4)
+
+
+def test_members_of_a_stack_have_its_weights_by_point(run: Run, experiment: Experiment):
+    save_constant_member(run, experiment, "four", 0, shift_px=0)
+    save_constant_member(run, experiment, "four", 1, shift_px=4)
+    stack = Stack((0, 1), np.array([[0.75, 0.5, 0.0, 2.0], [0.25, 0.5, 1.0, -1.0]]))
+    received = ensemble_model(run, experiment, {"four": stack}).predict_on_batch(IMAGES)
+    expected_x = KAGGLE15.indices("four") + np.array([1, 2, 4, -4])
+    np.testing.assert_allclose(received[..., 0], [expected_x] * 3, atol=1e-4)
 
 
 def test_specialists_of_the_same_points_are_averaged(run: Run, tiny_experiment: Path):

@@ -14,8 +14,8 @@ def _faces(distances: np.ndarray, spreads: np.ndarray) -> tuple[np.ndarray, np.n
     return np.stack([middle + apart, middle - apart]), truth
 
 
-def _all(predictions: np.ndarray, truth: np.ndarray) -> list[int]:
-    return list(range(len(predictions)))
+def _all(*_: np.ndarray) -> list[int]:
+    return [0, 1]
 
 
 def test_between_knots_a_radius_is_on_a_straight_line_and_beyond_the_last_it_grows_in_proportion():
@@ -27,7 +27,7 @@ def test_between_knots_a_radius_is_on_a_straight_line_and_beyond_the_last_it_gro
 def test_where_no_member_differs_the_radius_is_that_of_so_many_labels():
     # Of 39 distances 1, 2, ..., 39 px, 36 = 0.9 * 40 must be held.
     predictions, truth = _faces(np.arange(1.0, 40)[:, None], np.zeros((39, 1)))
-    [curve] = fit_curves(predictions, truth, np.arange(39), coverage=0.9)
+    [curve] = fit_curves(predictions, [0, 1], truth, np.arange(39), coverage=0.9)
     assert curve is not None
     assert curve(np.zeros(1)).tolist() == [36]
 
@@ -35,7 +35,7 @@ def test_where_no_member_differs_the_radius_is_that_of_so_many_labels():
 def test_a_radius_grows_with_the_spread_that_tells_the_distance():
     spreads = np.repeat(np.arange(1.0, 17), 10)[:, None]  # as many values as knots between the ends
     predictions, truth = _faces(3 * spreads, spreads)
-    [curve] = fit_curves(predictions, truth, np.arange(160), coverage=0.9)
+    [curve] = fit_curves(predictions, [0, 1], truth, np.arange(160), coverage=0.9)
     assert curve is not None
     assert curve(np.array([4.0, 8.0, 16.0])) == pytest.approx([12, 24, 48], rel=0.1)
     assert curve.large_spread_px == 16
@@ -45,7 +45,7 @@ def test_a_spread_that_tells_nothing_costs_nothing():
     rng = np.random.default_rng(0)
     distances, spreads = rng.uniform(1, 2, (200, 1)), rng.uniform(1, 2, (200, 1))
     predictions, truth = _faces(distances, spreads)
-    [curve] = fit_curves(predictions, truth, np.arange(200), coverage=0.9)
+    [curve] = fit_curves(predictions, [0, 1], truth, np.arange(200), coverage=0.9)
     assert curve is not None
     assert curve(spreads).mean() <= np.sort(distances[:, 0])[180]  # the constant radius: 0.9 * 201 labels
 
@@ -53,7 +53,7 @@ def test_a_spread_that_tells_nothing_costs_nothing():
 def test_points_with_few_labels_have_no_radius():
     predictions, truth = _faces(np.ones((LEAST_LABELS, 2)), np.ones((LEAST_LABELS, 2)))
     truth[0, 0] = np.nan
-    curves = fit_curves(predictions, truth, np.arange(LEAST_LABELS), coverage=0.9)
+    curves = fit_curves(predictions, [0, 1], truth, np.arange(LEAST_LABELS), coverage=0.9)
     assert [curve is None for curve in curves] == [True, False]
     assert np.isnan(radii_px(curves, np.ones((3, 2)))).tolist() == [[True, False]] * 3
 
@@ -61,7 +61,7 @@ def test_points_with_few_labels_have_no_radius():
 def test_one_group_alone_gives_a_constant_and_nothing_to_measure_it_by():
     groups = np.zeros(40, int)
     predictions, truth = _faces(np.ones((40, 1)), np.linspace(1, 2, 40)[:, None])
-    [curve] = fit_curves(predictions, truth, groups, coverage=0.9)
+    [curve] = fit_curves(predictions, [0, 1], truth, groups, coverage=0.9)
     assert curve is not None
     assert set(curve.radii_px) == {1}
     assert np.isnan(cross_fit(predictions, truth, groups, groups, _all, 0.9).radii_px).all()

@@ -1,5 +1,6 @@
 """The selector by numbers that can be checked by hand; errors of a member are given in pixels."""
 
+from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
@@ -12,17 +13,19 @@ from hypothesis.extra.numpy import arrays
 from fkd.core.errors import UserError
 from fkd.core.keypoints import KAGGLE15
 from fkd.core.metrics import rmse_px
+from fkd.ensemble.folds import halves
 from fkd.ensemble.selection import (
     Combine,
     Estimate,
     MemberScore,
     average_predictions,
     cross_validated_rmse_px,
-    fitted_by_halves,
+    fitted_across,
     join_specialists,
     select_members,
     selection_report,
 )
+from fkd.ensemble.stacking import Stack
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.prediction import Selection
 
@@ -150,26 +153,26 @@ def test_cross_validated_rmse_scores_on_the_other_half() -> None:
     # Row 0 chooses member 0, which is off by 4 in row 1; row 1 chooses member 1, off by 2 in row 0.
     predictions = members([1, 4], [2, 3])
 
-    def best(some: Array, labels: Array) -> list[int]:
+    def best(some: Array, labels: Array, groups: npt.NDArray[np.int64]) -> Sequence[int]:
         return select_members(some, labels, Selection(policy="best"), "four", [0, 1])
 
-    assert cross_validated_rmse_px(predictions, truth(2), np.array([8, 9]), best) == sqrt((16 + 4) / 2)
-    assert cross_validated_rmse_px(predictions, truth(2), np.array([8, 8]), best) is None
+    groups = np.array([8, 9])
+    assert cross_validated_rmse_px(predictions, truth(2), groups, best, halves(groups)) == sqrt((16 + 4) / 2)
+    assert cross_validated_rmse_px(predictions, truth(2), groups, best, []) is None
 
 
-def test_halves_are_whole_groups_of_nearly_equal_rows_pooled_by_rows() -> None:
-    # Rows 0, 2 and 4 form the largest group, the two others together balance it.
-    groups = np.array([7, 6, 7, 5, 7, 6])
-    seen: list[list[float]] = []
-
-    def first(some: Array, labels: Array) -> list[int]:
-        seen.append((some[0] - labels)[:, 0, 0].tolist())
-        return [0]
-
-    assert cross_validated_rmse_px(members([0, 1, 2, 3, 4, 5], rows=6), truth(6), groups, first) == sqrt(
-        55 / 6
+def test_a_stack_is_estimated_on_fifths_of_the_groups() -> None:
+    rng = np.random.default_rng(0)
+    predictions = truth(50) + rng.normal(0, 1, (2, 50, 1, 2)) * np.array([1.0, 3.0])[:, None, None, None]
+    report = selection_report(
+        predictions, truth(50), np.arange(50), Selection(policy="stack"), "four", [3, 5]
     )
-    assert seen == [[0, 2, 4], [1, 3, 5]]
+    assert isinstance(report.chosen, Stack)
+    assert report.chosen == (3, 5)
+    assert report.chosen.weights[0, 0] == pytest.approx(0.9, abs=0.1)  # weights by inverse variance
+    assert report.average_of_chosen.cross_validated_px is not None
+    assert report.average_of_all.cross_validated_px is not None
+    assert report.average_of_chosen.cross_validated_px < report.average_of_all.cross_validated_px
 
 
 def test_report_shows_every_member_and_three_estimates() -> None:
@@ -205,10 +208,10 @@ def test_each_half_of_the_groups_is_combined_by_what_the_other_taught() -> None:
     truth_px = np.random.default_rng(0).uniform(20, 80, (90, 2, 2))
     off_px = np.where(groups % 2, 3.0, 1.0)[:, None, None]  # wrong by 1 px in one half, by 3 px in the other
 
-    def learn_the_shift(predictions: Array, truth: Array) -> Combine:
+    def learn_the_shift(predictions: Array, truth: Array, groups: npt.NDArray[np.int64]) -> Combine:
         shift = (predictions.mean(axis=0) - truth).mean()
         return lambda others: others.mean(axis=0) - shift
 
-    combined_px = fitted_by_halves(truth_px[None] + off_px, truth_px, groups, learn_the_shift)
+    combined_px = fitted_across(truth_px[None] + off_px, truth_px, groups, learn_the_shift, halves(groups))
     np.testing.assert_allclose((combined_px - truth_px)[groups % 2 == 0], -2)
     np.testing.assert_allclose((combined_px - truth_px)[groups % 2 == 1], 2)

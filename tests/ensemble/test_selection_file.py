@@ -1,14 +1,17 @@
 """selection.json: there and back, and as earlier versions wrote it."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fkd.core.errors import UserError
 from fkd.ensemble.selection import Estimate, MemberScore, SelectionReport
 from fkd.ensemble.selection_file import read_selection, write_selection
+from fkd.ensemble.stacking import Stack
 from fkd.experiment.records import DamagedRecordError
 from fkd.experiment.store import Run
 
@@ -60,6 +63,19 @@ def test_there_and_back_and_as_before(tmp_path: Path):
     assert read_selection(run) == {"four": REPORT}
     run.selection.write_text(TEXT)
     assert read_selection(run) == {"four": REPORT}
+
+
+def test_a_stack_comes_back_with_its_weights_and_without_one_of_them_is_refused(tmp_path: Path):
+    run, members = Run(tmp_path), (MemberScore(0, 1.25, 1), MemberScore(2, 1.5, 1))
+    weights = np.array([[0.75, 0.5], [0.25, 0.5]])
+    write_selection(run, [replace(REPORT, policy="stack", members=members, chosen=Stack((0, 2), weights))])
+    back = read_selection(run)["four"].chosen
+    assert isinstance(back, Stack)
+    assert (back, back.weights.tolist()) == ((0, 2), weights.tolist())
+    [record] = json.loads(run.selection.read_text())["specialists"]
+    run.selection.write_text(json.dumps([record | {"weights": [[0.75, 0.5], [0.25]]}]))
+    with pytest.raises(DamagedRecordError, match="a chosen member has not one weight a point"):
+        read_selection(run)
 
 
 def test_members_that_predict_no_numbers(tmp_path: Path):

@@ -5,6 +5,7 @@ import numpy as np
 
 from fkd.core.keypoints import KAGGLE15
 from fkd.ensemble.predict import predict_ensemble
+from fkd.ensemble.stacking import Stack
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.prediction import Prediction
 from fkd.experiment.store import Run
@@ -62,6 +63,15 @@ def test_the_ensemble_fills_each_specialists_points_with_its_weighted_average(
     expected = (by_member[0] + 2 * by_member[1]) / 3
     np.testing.assert_allclose(predictions[:, KAGGLE15.indices("four")], expected, atol=1e-4)
     assert np.isnan(predictions[:, KAGGLE15.indices("eleven")]).all()
+
+
+def test_a_stack_has_its_weights_by_point(tmp_path: Path, experiment: Experiment):
+    run = Run(tmp_path / "tiny-faces")
+    by_member = [_predict(model, experiment) for model in _write_members(run, experiment, 2)]
+    weights = np.array([[0.25, 0.5, 1.0, 2.0], [0.75, 0.5, 0.0, -1.0]])
+    predictions = predict_ensemble(run, experiment, {"four": Stack((0, 1), weights)}, IMAGES)
+    expected = by_member[0] * weights[0][:, None] + by_member[1] * weights[1][:, None]
+    np.testing.assert_allclose(predictions[:, KAGGLE15.indices("four")], expected, atol=1e-4)
 
 
 def test_a_members_predictions_are_the_same_in_whatever_company(tmp_path: Path, experiment: Experiment):

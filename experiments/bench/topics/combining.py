@@ -14,7 +14,8 @@ from experiments.bench.conditions import RESULTS
 from experiments.bench.subjects.champion_run import completely_labelled, table_of_champion
 from fkd.core.metrics import rmse_px
 from fkd.data.faces import Faces
-from fkd.ensemble.selection import Combine, Fit, average_predictions, fitted_by_halves, select_members
+from fkd.ensemble.folds import Groups, fifths
+from fkd.ensemble.selection import Combine, Fit, average_predictions, fitted_across, select_members
 from fkd.ensemble.validation import Validation, read_validation
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.prediction import Selection
@@ -28,11 +29,11 @@ Pixels = npt.NDArray[np.floating]
 
 
 def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
-    """RMSE of every way, fitted on one half of the validation groups and scored on the other, both ways."""
+    """RMSE of every way, fitted on four fifths of the validation groups and scored on the other, in turn."""
     return {"Combining members, validation RMSE px": table_of_champion(TABLE, data_folder, _lines)}
 
 
-def fit_weights(predictions_px: Pixels, truth_px: Pixels) -> Combine:
+def fit_weights(predictions_px: Pixels, truth_px: Pixels, _: Groups | None = None) -> Combine:
     """Non-negative weights of the members, the same for all points, that add up to 1.
 
     predictions_px: shape (members, rows, points, 2). truth_px: shape (rows, points, 2), NaN without a label.
@@ -42,7 +43,7 @@ def fit_weights(predictions_px: Pixels, truth_px: Pixels) -> Combine:
     return lambda others_px: np.tensordot(weights / weights.sum(), others_px, axes=1)
 
 
-def fit_stacking(predictions_px: Pixels, truth_px: Pixels) -> Combine:
+def fit_stacking(predictions_px: Pixels, truth_px: Pixels, _: Groups | None = None) -> Combine:
     """The mean, corrected for every coordinate by a ridge regression of its error on all coordinates.
 
     The arrays are those of `fit_weights`. A coordinate that no row labels is not corrected.
@@ -87,13 +88,13 @@ def _combined(validation: Validation) -> dict[str, Pixels]:
         combined[f"member {index:02d} alone"] = member_px
     groups = validation.split.validation_groups
     for way, fit in _ways(validation.specialist, validation.members).items():
-        combined[way] = fitted_by_halves(predictions_px, validation.truth_px, groups, fit)
+        combined[way] = fitted_across(predictions_px, validation.truth_px, groups, fit, fifths(groups))
     return combined
 
 
 def _ways(specialist: str, members: Sequence[int]) -> dict[str, Fit]:
-    def select(selection: Selection, predictions_px: Pixels, truth_px: Pixels) -> Combine:
-        chosen = select_members(predictions_px, truth_px, selection, specialist, members)
+    def select(selection: Selection, predictions_px: Pixels, truth_px: Pixels, groups: Groups) -> Combine:
+        chosen = select_members(predictions_px, truth_px, selection, specialist, members, groups)
         return lambda others_px: average_predictions(others_px, chosen)
 
     return {
@@ -102,6 +103,7 @@ def _ways(specialist: str, members: Sequence[int]) -> dict[str, Fit]:
         "trimmed mean": lambda *_: lambda predictions_px: trim_mean(predictions_px, TRIMMED_SHARE, axis=0),
         "best": partial(select, Selection(policy="best")),
         "greedy": partial(select, Selection(policy="greedy")),
+        "stack": partial(select, Selection(policy="stack")),
         "non-negative weights": fit_weights,
         "ridge on all points": fit_stacking,
     }
