@@ -130,7 +130,8 @@ class MemberTraining:
         while not self._is_finished():
             batches = self._training.batches_in_epoch(state.epoch, images, self._task.batches.batch_size)
             self._callbacks.begin_epoch(state)
-            while state.batch < batches and not self._callbacks.end_training:
+            # As in Keras, an epoch that is to end has one batch at least.
+            while state.batch < batches and not (state.batch and self._callbacks.end_training):
                 yield from self._train_batch(stream)
                 self._callbacks.end_batch(state)
                 self._save_if_due()
@@ -138,12 +139,14 @@ class MemberTraining:
             self._save_if_due()
 
     def _is_finished(self) -> bool:
-        """Whether the training is at its last epoch, has diverged, or a callback has ended it."""
+        """Whether the training is at its last epoch or, after one epoch, a callback or divergence ends it."""
         state = self._state
+        if not state.history:
+            return False
         return (
             state.epoch >= self._training.epochs_at_most(len(self._task.batches.images))
             or self._callbacks.end_training
-            or (bool(state.history) and not math.isfinite(state.history[-1][Column.LOSS]))
+            or not math.isfinite(state.history[-1][Column.LOSS])
         )
 
     def _train_batch(self, stream: Iterator[Batch]) -> Steps:

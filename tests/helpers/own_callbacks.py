@@ -50,6 +50,13 @@ class Fails(keras.callbacks.Callback):
         logs["no such figure"]
 
 
+class EndsAtOnce(keras.callbacks.Callback):
+    """Asks for the end before anything is trained."""
+
+    def on_epoch_begin(self, epoch: int, logs: None = None) -> None:
+        self.model.stop_training = True
+
+
 def rate_of_epoch(epoch: int, rate: float) -> float:
     """A schedule."""
     return 0.9 * rate if epoch else rate

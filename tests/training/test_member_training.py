@@ -336,6 +336,13 @@ def test_early_stop_keeps_the_best_weights_not_the_last(
     np.testing.assert_array_equal(np.load(folder.validation), np.load(one_epoch.validation))
 
 
+def test_a_training_that_a_callback_ends_at_once_has_one_batch(tmp_path: Path, tiny_experiment: Path):
+    folder = _train(tmp_path, _load(tiny_experiment, "callbacks=[{own_callbacks.EndsAtOnce: {}}]"))
+    [record] = _history(folder)
+    assert record["images"] == "8"
+    assert damaged_files(folder) == []
+
+
 def test_a_diverging_training_is_reported(tmp_path: Path, tiny_experiment: Path):
     settings = ("training.optimizer.name=sgd", "training.optimizer.learning_rate=1e30")
     experiment = _load(tiny_experiment, *settings)
