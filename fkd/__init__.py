@@ -66,8 +66,8 @@ def predict_photo(ensemble: "Ensemble", photo: str | Path) -> "list[FacePoints]"
 
     Returns:
         The faces from left to right, each with its square, `points_px` of shape (points, 2) in pixels of the
-        photo as displayed, `spread_px` and `radius_px` of shape (points,), and `doubtful` where all radii are
-        large. No face gives an empty list.
+        photo as displayed, `spread_px` and `radius_px` of shape (points,), and whether it is `doubtful`: most
+        radii are large. No face gives an empty list.
 
     Raises:
         UserError: the file is missing, damaged, no photo, or larger than 40 megapixels.

@@ -48,7 +48,7 @@ Drop a photo, paste one, or use the webcam: at most {MAX_FILE_BYTES // _MB} MB a
 megapixels. Photos stay on the machine that runs this page and are deleted. The spread is the standard
 deviation of the members' points, in pixels of the photo: where it is large, the members disagree. The radius,
 drawn as a circle, holds the true point in nine cases of ten, for faces like those that the run was validated
-on. Where all radii are large, the square is red: it is probably no face."""
+on. Where most radii are large, the square is red: it is probably no face."""
 
 Row = tuple[int, str, float, float, float, float | None]
 Answer = tuple[npt.NDArray[np.uint8] | None, str, list[Row]]

@@ -29,7 +29,7 @@ COORDINATES = (
     "and row of its first pixel and its side; it may reach beyond the photo. spread_px is the standard "
     "deviation of the members' points: the root of the summed variances of x and y. Within radius_px of a "
     "point lies its true place in as many cases as coverage says, for faces like those of the validation. A "
-    "face with large radii at all points is probably none."
+    "face with large radii at most points is probably none."
 )
 _COLUMNS = (
     "photo",
@@ -56,8 +56,8 @@ class FacePoints:
     square: what the networks saw; it may reach beyond the photo. points_px: shape (points, 2) in schema
     order, NaN where no specialist predicts. spread_px: shape (points,), the standard deviation over the
     members, the root of the summed variances of x and y. radius_px: shape (points,), holds the truth in
-    `prediction.coverage` of cases; NaN where that is not known. doubtful: all radii are large: it is probably
-    no face.
+    `prediction.coverage` of cases; NaN where that is not known. doubtful: most radii are large: it is
+    probably no face.
     """
 
     square: Square

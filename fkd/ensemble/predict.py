@@ -82,7 +82,7 @@ class Ensemble:
         return self.radii.px(spread_px) if self.radii else np.full(spread_px.shape, np.nan)
 
     def are_doubtful(self, spread_px: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        """Whether the radii of all points are large, as where there is no face, shape (n,)."""
+        """Whether the radii of most points are large, as where there is no face, shape (n,)."""
         return self.radii.are_large(spread_px) if self.radii else np.full(len(spread_px), False)
 
     def _predict_member(

@@ -16,6 +16,10 @@ from fkd.experiment.experiment import Experiment
 from fkd.experiment.records import Number, Record, read_record, write_record
 from fkd.experiment.store import Run
 
+# Of the points of a face: none of 1,033 validation faces and 82% of 100 random squares of photos have so many
+# large spreads (two members, 8 epochs on wild15).
+_MOST = 2 / 3
+
 Pixels = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Curves = Sequence[Curve | None]
 
@@ -67,7 +71,7 @@ class EnsembleRadii:
         return np.fmax.reduce([radii_px(curves, spreads_px) for curves in self.curves])
 
     def are_large(self, spreads_px: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
-        """Whether the spreads of all points are as large as those of few validation faces, shape (faces,)."""
+        """Whether the spreads of most points are as large as few validation faces have, shape (faces,)."""
         large = np.array(
             [
                 [np.nan if curve is None else curve.large_spread_px for curve in curves]
@@ -76,7 +80,9 @@ class EnsembleRadii:
         )
         limits_px = np.fmax.reduce(large)
         known = np.isfinite(limits_px)
-        return (spreads_px[:, known] > limits_px[known]).all(axis=1) & known.any()
+        if not known.any():
+            return np.full(len(spreads_px), False)
+        return (spreads_px[:, known] > limits_px[known]).mean(axis=1) >= _MOST
 
 
 def write_radii(run: Run, validations: Mapping[str, Validation], chosen: Mapping[str, Sequence[int]]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fkd.ensemble.radii import Curve
-from fkd.ensemble.radii_file import read_radii, write_radii
+from fkd.ensemble.radii_file import EnsembleRadii, read_radii, write_radii
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.records import DamagedRecordError
 from fkd.experiment.store import Run
@@ -41,12 +41,12 @@ def test_radii_come_back_by_point_of_the_schema(run: Run, experiment: Experiment
     assert np.isnan(found).sum() == 13
 
 
-def test_a_face_is_doubtful_where_the_spreads_of_all_known_points_are_large(run: Run, experiment: Experiment):
-    radii = read_radii(run, experiment, CHOSEN)
-    assert radii is not None
-    spreads_px = np.full((2, 15), 9.0)
-    spreads_px[1, experiment.point_indices("four")[2]] = 2.5
+def test_a_face_is_doubtful_where_the_spreads_of_two_points_of_three_are_large():
+    curve = Curve((1.0, 3.0), (2.0, 4.0), 2.5)
+    radii = EnsembleRadii(0.9, [[curve, curve, None, curve]])
+    spreads_px = np.array([[9.0, 2.6, 0.0, 2.5], [9.0, 2.5, 9.0, 2.5]])
     assert radii.are_large(spreads_px).tolist() == [True, False]
+    assert EnsembleRadii(0.9, [[None] * 4]).are_large(spreads_px).tolist() == [False, False]
 
 
 def test_radii_of_other_members_are_none(run: Run, experiment: Experiment):
