@@ -100,8 +100,8 @@ class Validation:
         """All rows and, where several sources have many, those of each, shape (rows,), by their names."""
         counts = self.label_counts
         many = [count for count in np.unique(counts) if (counts == count).sum() >= LEAST_LABELS_OF_A_SOURCE]
-        of_each = {f"{count} labels": counts == count for count in many} if len(many) > 1 else {}
-        return {"all": np.full(len(counts), True)} | of_each
+        of_each = {f"faces with {count} labels": counts == count for count in many} if len(many) > 1 else {}
+        return {"all faces": np.full(len(counts), True)} | of_each
 
     def held_by_source(self) -> dict[str, Held]:
         """What the radii hold of faces that took no part in them, by source."""

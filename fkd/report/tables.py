@@ -49,7 +49,7 @@ def radii_table(validations: Iterable[Validation], coverage: float) -> Table:
         title=f"radii that hold the truth in {coverage:.0%} of cases, by the members' spread",
         caption="on faces of groups that took no part; a constant is one radius a point",
     )
-    for column in ("specialist", "faces with"):
+    for column in ("specialist", "labels of"):
         table.add_column(column)
     for column in ("labels", "held", "mean radius px", "constant px"):
         table.add_column(column, justify="right")

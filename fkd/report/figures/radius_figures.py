@@ -8,12 +8,13 @@ import pandas as pd
 import seaborn
 from matplotlib import rcParams
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fkd.ensemble.validation import Validation
 from fkd.report.page import Figure
 from fkd.report.style import COLUMN_IN
 
+_LEAST_SHOWN = 0.03  # of shares to either side, so that small differences look small
 _SHARES = np.linspace(0.01, 0.99, 99)
 
 
@@ -105,8 +106,11 @@ def _draw_points(table: pd.DataFrame, coverage: float) -> Drawing:
         table, x="constant_px", ax=radii, legend=False, marker="$\\circ$", **(marks | {"size": 6})
     )
     shares.axvline(coverage, color=rcParams["text.color"], linewidth=0.8, linestyle=":")
-    shares.xaxis.set_major_formatter(PercentFormatter(1))
-    shares.set(xlabel="labels held", ylabel="")
+    shares.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    shares.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    left, right = shares.get_xlim()
+    limits = min(left, coverage - _LEAST_SHOWN), max(right, coverage + _LEAST_SHOWN)
+    shares.set(xlabel="labels held", ylabel="", xlim=limits)
     radii.set(xlabel="mean radius px", ylabel="", xlim=(0, None))
     shares.tick_params(axis="y", labelsize=8 if points < 30 else 6, length=0)
     for axes in (shares, radii):

@@ -31,9 +31,9 @@ def test_radii_hold_what_they_promise_by_point_and_source(validation: Validation
     for line in calibration.lines[1:4]:  # all faces and two sources, beside the line of what is promised
         np.testing.assert_allclose(line.get_ydata(), line.get_xdata(), atol=0.1)
     assert [text.get_text() for text in calibration.get_legend().texts] == [
-        "four, all",
-        "four, 4 labels",
-        "four, 15 labels",
+        "four, all faces",
+        "four, faces with 4 labels",
+        "four, faces with 15 labels",
     ]
     shares, radii = axes_of(section, "radii-by-keypoint")
     assert [text.get_text() for text in shares.get_yticklabels()] == [
