@@ -10,6 +10,7 @@ Everything here works on arrays in pixels of a 96x96 face: `predictions` of shap
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -139,38 +140,25 @@ def cross_fit(
     """The radii of rows that had no part in them.
 
     sources: shape (rows,); one with many labels of a point has a curve of its own for it. choose: from
-    predictions and truth to positions of members.
+    predictions, truth and groups to positions of members.
     """
-    found = _cross_fit(predictions, truth, groups, choose, coverage)
-    labelled = np.isfinite(truth[..., 0])
-    for source in np.unique(sources):
-        rows = np.flatnonzero(sources == source)
-        points = np.flatnonzero(labelled[rows].sum(axis=0) >= LEAST_LABELS_OF_A_SOURCE)
-        if not len(points) or len(rows) == len(sources):
-            continue
-        places = np.ix_(rows, points)
-        own = _cross_fit(predictions[:, rows][:, :, points], truth[places], groups[rows], choose, coverage)
-        for name, values in vars(own).items():
-            getattr(found, name)[places] = values
-    return found
-
-
-def _cross_fit(
-    predictions: Array, truth: Array, groups: Counts, choose: Choose, coverage: float
-) -> CrossFitted:
     found = CrossFitted(*(np.full(truth.shape[:2], np.nan) for _ in range(4)))
     for others, rows in fifths(groups):
         positions = choose(predictions[:, others], truth[others], groups[others])
         distances = distances_px(average_predictions(predictions, positions), truth)
         spreads = spread_px(predictions[list(positions)])
         found.distances_px[rows] = distances[rows]
-        for point in range(truth.shape[1]):
-            fitted = _fit(spreads[others, point], distances[others, point], groups[others], coverage)
+        for point, source in itertools.product(range(truth.shape[1]), (None, *np.unique(sources))):
+            fitted_on = others if source is None else others[sources[others] == source]
+            labels = np.isfinite(distances[fitted_on, point]).sum()
+            if source is not None and labels < LEAST_LABELS_OF_A_SOURCE:
+                continue
+            fitted = _fit(spreads[fitted_on, point], distances[fitted_on, point], groups[fitted_on], coverage)
             if fitted:
-                place = rows, point
+                place = rows if source is None else rows[sources[rows] == source], point
                 found.radii_px[place] = fitted.curve(coverage)(spreads[place])
                 found.ranks[place] = fitted.ranks(spreads[place], distances[place])
-                found.constant_px[place] = _least_that_hold(distances[others, point], coverage)
+                found.constant_px[place] = _least_that_hold(distances[fitted_on, point], coverage)
     return found
 
 

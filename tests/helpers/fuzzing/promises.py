@@ -108,6 +108,9 @@ def _checksums_of_arrays(run: Path) -> Results:
     """Of every file with arrays; of one that cannot be read a word."""
     results = {}
     for path in sorted(run.glob("[a-z]*/[0-9][0-9]/*")):
+        if not path.is_file():  # a FIFO would be waited for
+            results[path.relative_to(run).as_posix()] = "no file"
+            continue
         try:
             arrays = read_arrays(path)
         except Exception as error:  # damaged files raise nearly every kind there is
