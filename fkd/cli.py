@@ -1,5 +1,6 @@
 """The command `fkd`: arguments and nothing else."""
 
+import gc
 import io
 import os
 import sys
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fkd.core.backend import require_backend
 from fkd.core.errors import UserError, one_line
 from fkd.core.interrupt import EXIT_INTERRUPTED, InterruptedTrainingError, end_on_sigint, stop_on_signals
 
@@ -77,11 +77,14 @@ Address = Annotated[
 ]
 
 _STORE = "models_store"
+_OBJECTS_BEFORE_COLLECTION = 50_000
 
 
 @app.callback()
 def _before_any_verb() -> None:
     """Ensembles of small networks that find the keypoints of a face."""
+    from fkd.core.backend import require_backend
+
     require_backend()
 
 
@@ -332,6 +335,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     end_on_sigint()
+    # Imports make many objects and little garbage: looking for it would take a tenth of the start.
+    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
     try:
         app()
     except InterruptedTrainingError as error:

@@ -1,7 +1,6 @@
 """The story of fkd, top to bottom: data, explore, train, status, select, submit, report, compare.
 
-One short function a verb. What needs Keras or pandas is imported where it is used, so that the others answer
-at once.
+One short function a verb; what is slow to load is imported where it is used.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,12 +20,7 @@ from fkd.core.keypoints import schema_of
 from fkd.data.faces import FaceData
 from fkd.data.source import load_data, name_data
 from fkd.data.summary import summarise
-from fkd.ensemble.choice import Choice, choose_members
 from fkd.ensemble.distillation import distilled_splits, find_distilled_run
-from fkd.ensemble.label_outliers import list_label_outliers
-from fkd.ensemble.radii_file import write_radii
-from fkd.ensemble.selection_file import write_selection
-from fkd.ensemble.validation import Validation, submission_offsets_px
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
 from fkd.experiment.store import DEFAULT_STORE, Run, is_done, move_aside, open_run, runs_in, write_experiment
@@ -40,10 +34,11 @@ from fkd.runs.provenance import provenance
 from fkd.runs.remote.session import remote_session
 from fkd.runs.search.space import read_space
 from fkd.runs.search.trials import SearchPlan, draw_trials, specialist_to_search, write_results
-from fkd.runs.spot import watch_ec2
 from fkd.runs.status import run_status
 
 if TYPE_CHECKING:
+    from fkd.ensemble.choice import Choice
+    from fkd.ensemble.validation import Validation
     from fkd.runs.remote.remote_store import RemoteStore
 
 _SHOWN = slice(16)  # test faces with their predicted points
@@ -86,8 +81,7 @@ class Request:
 
 def data(request: Request, console: Console) -> None:
     """Read (download, generate) the data and say what is in it."""
-    for line in summarise(load_data(request.data, console.print)):
-        console.print(line)
+    console.print(*summarise(load_data(request.data, console.print)), sep="\n")
 
 
 def train(
@@ -127,6 +121,7 @@ def train(
             _bring_together(run, experiment, remote)
             console.print(f"{run.path}: nothing to train, all {len(experiment.members)} members are done")
             return
+        from fkd.runs.spot import watch_ec2  # loads what speaks HTTP
 
         job = Job(
             run=run,
@@ -184,6 +179,7 @@ def submit(request: Request, console: Console) -> None:
 
     from fkd.ensemble.predict import predict_ensemble
     from fkd.ensemble.submission import submission_table, total_rmse_px, write_submission
+    from fkd.ensemble.validation import submission_offsets_px
     from fkd.training.device import require_visible_gpu
 
     console.print(f"Predicting {len(faces.test.ids):,} test images on {require_visible_gpu()}")
@@ -348,7 +344,7 @@ def _write_report(
     faces: FaceData,
     console: Console,
     predictions_px: npt.NDArray[np.floating] | None = None,
-    validations: Mapping[str, Validation] | None = None,
+    validations: "Mapping[str, Validation] | None" = None,
 ) -> None:
     from fkd.report.run_page import write_report  # loads matplotlib
 
@@ -362,14 +358,18 @@ def _move_aside(request: Request, run: Run, console: Console) -> None:
         raise UserError(f"--fresh: {request.store} keeps its runs; name another prefix to train anew")
     if not run.path.exists():
         return
-    busy = members_in_training(run)
-    if busy:
+    if busy := members_in_training(run):
         raise UserError(f"--fresh: {run.path}: {', '.join(busy)} is being trained; stop that process first")
     console.print(f"{run.path}: the former run, moved aside to {move_aside(run)}")
 
 
-def _select(request: Request, console: Console) -> Choice:
+def _select(request: Request, console: Console) -> "Choice":
     """Choose, with what may be asked for now put over the run's experiment; keep the choice in the run."""
+    from fkd.ensemble.choice import choose_members
+    from fkd.ensemble.label_outliers import list_label_outliers
+    from fkd.ensemble.radii_file import write_radii
+    from fkd.ensemble.selection_file import write_selection
+
     asked_for, run = request.resolve()
     faces = load_data(request.data, console.print, asked_for.schema_points)
     with _remote(request, run, console) as remote:

@@ -32,7 +32,8 @@ class Record(BaseModel):
     expected: what it is, in words. way_out: what to do where it is damaged. most_bytes: no file is larger.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # Built when first used: most calls read few of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     expected: ClassVar[str]
     way_out: ClassVar[str]

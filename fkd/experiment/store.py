@@ -11,6 +11,7 @@ models_store/<experiment>-<data set>/
 import csv
 import hashlib
 import io
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -342,20 +343,22 @@ def has_checksum(path: Path, checksum: str) -> bool:
     return path.is_file() and sha256(path) == checksum
 
 
-def read_history(folder: MemberFolder) -> list[dict[str, float]]:
-    """The lines of history.csv, by `HistoryColumn`.
+def read_history(folder: MemberFolder, columns: Collection[str] | None = None) -> list[dict[str, float]]:
+    """The lines of history.csv, by `HistoryColumn`; columns: those that are wanted, None for all.
 
     Raises FileNotFoundError where there are none yet, and DamagedRecordError for another file.
     """
     try:
         text = read_regular(folder.history, _MOST_HISTORY_BYTES).decode()
-        records = [
-            {name: float(value) for name, value in record.items()}
-            for record in csv.DictReader(io.StringIO(text, newline=""))
-        ]
-        for number, record in enumerate(records, start=1):
-            if record[HistoryColumn.EPOCH] != number or not record.keys() >= _ALWAYS_RECORDED:
+        header, *lines = csv.reader(io.StringIO(text, newline=""))
+        if not set(header) >= _ALWAYS_RECORDED:
+            raise ValueError("line 1")
+        wanted = [(i, name) for i, name in enumerate(header) if columns is None or name in columns]
+        epoch, records = header.index(HistoryColumn.EPOCH), []
+        for number, line in enumerate(lines, start=1):
+            if len(line) != len(header) or float(line[epoch]) != number:
                 raise ValueError(f"line {number + 1}")
+            records.append({name: float(line[i]) for i, name in wanted})
         if not records:
             raise ValueError("no epochs")
     except (ValueError, TypeError, KeyError, csv.Error) as error:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from fkd.ensemble.selection import Estimate, SelectionReport
-from fkd.runs.status import MemberStatus
-
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fkd.ensemble.selection import Estimate, SelectionReport
     from fkd.ensemble.validation import Validation
+    from fkd.runs.status import MemberStatus
 
 
 def selection_table(report: SelectionReport) -> Table:

@@ -1,6 +1,7 @@
 """Where the members of a run stand, read from the store alone."""
 
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -21,6 +22,9 @@ from fkd.experiment.store import (
 )
 from fkd.runs.locks import lock_holder
 from fkd.training.state import saved_history
+
+# What a status shows of a history, beside what is monitored.
+_SHOWN = (HistoryColumn.EPOCH, HistoryColumn.VALIDATION_RMSE_PX, HistoryColumn.SECONDS)
 
 MemberState = Literal["done", "damaged", "training", "interrupted", "waiting"]
 
@@ -54,12 +58,15 @@ def run_status(run: Run, experiment: Experiment) -> list[MemberStatus]:
     ]
 
 
-def recorded_epochs(folder: MemberFolder) -> list[dict[str, float]]:
-    """A member's epochs by `HistoryColumn`: those of its state where nothing vouches for history.csv."""
+def recorded_epochs(folder: MemberFolder, columns: Collection[str] | None = None) -> list[dict[str, float]]:
+    """A member's epochs by `HistoryColumn`: those of its state where nothing vouches for history.csv.
+
+    columns: those that are wanted at least, None for all.
+    """
     with suppress(FileNotFoundError, DamagedRecordError):
         only_history = not is_there(folder.done) and not folder.state.exists()
         if only_history or _is_vouched_for(folder):
-            return read_history(folder)
+            return read_history(folder, columns)
     return saved_history(folder)
 
 
@@ -97,7 +104,7 @@ def _member_status(name: str, folder: MemberFolder, monitor: str) -> MemberStatu
         done = read_done(folder) if is_there(folder.done) else None
     except DamagedRecordError:
         done, damaged = None, True
-    records = recorded_epochs(folder)
+    records = recorded_epochs(folder, {monitor, *_SHOWN})
     state: MemberState
     if done and records:
         state = "done"

@@ -48,7 +48,7 @@ class Published:
         folder = Run(store).member(SPECIALIST, index)
         folder.path.mkdir(parents=True)
         return MemberTraining(
-            task, folder, pool, progress, why_stop=lambda: None, on_saved=lambda folder: None
+            task, folder, pool, progress, why_stop=lambda: None, on_saved=lambda folder: None, unsaved=set()
         )
 
 
