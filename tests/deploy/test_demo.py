@@ -138,12 +138,16 @@ def choose(demo: Watched, path: Path) -> None:
     demo.page.locator("#photo input[type=file]").set_input_files(path)
 
 
+COLUMNS = 6  # face, point, x, y, spread, radius
+
+
 def table_of(demo: Watched) -> list[list[str]]:
     demo.page.wait_for_selector("#drawn img")
     last = len(KAGGLE15.names) - 1
-    demo.page.wait_for_selector(f"#table [data-testid=cell-{last}-4]")
+    demo.page.wait_for_selector(f"#table [data-testid=cell-{last}-{COLUMNS - 1}]")
     cells = demo.page.locator("#table [role=gridcell]").all_inner_texts()
-    return [[cell.strip() for cell in cells[start : start + 5]] for start in range(0, len(cells), 5)]
+    lines = range(0, len(cells), COLUMNS)
+    return [[cell.strip() for cell in cells[start : start + COLUMNS]] for start in lines]
 
 
 def test_a_dropped_photo_comes_back_with_points_in_the_right_place(
