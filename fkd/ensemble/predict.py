@@ -16,7 +16,7 @@ from fkd.data.crops import face_crops, from_crops
 from fkd.ensemble.radii_file import EnsembleRadii, read_radii
 from fkd.ensemble.selection import join_specialists
 from fkd.ensemble.selection_file import read_selection
-from fkd.ensemble.stacking import Stack
+from fkd.ensemble.stacking import averaged
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import Run, is_done, runs_in
@@ -226,11 +226,7 @@ def _repeated(
 
 def _mean(experiment: Experiment, chosen: Chosen, predictions: Predictions) -> npt.NDArray[np.float64]:
     """The members' mean for all points of the schema, shape (n, points, 2)."""
-    means = dict[str, npt.NDArray[np.float64]]()
-    for name, by_member in predictions.items():
-        members = chosen[name]
-        stacked = members.average(by_member) if isinstance(members, Stack) else None
-        means[name] = by_member.mean(axis=0, dtype=np.float64) if stacked is None else stacked
+    means = {name: averaged(by_member, chosen[name]) for name, by_member in predictions.items()}
     return join_specialists(experiment, means)
 
 

@@ -13,7 +13,7 @@ from fkd.core.files import is_there
 from fkd.ensemble.radii import Curve, radii_px
 from fkd.ensemble.validation import Validation
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.records import Number, Record, read_record, write_record
+from fkd.experiment.records import Number, SelectRecord, read_record, write_record
 from fkd.experiment.store import Run
 
 # Of the points of a face: none of 1,033 validation faces and 82% of 100 random squares of photos have so many
@@ -24,12 +24,7 @@ Pixels = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Curves = Sequence[Curve | None]
 
 
-class _Part(Record):
-    expected = "what fkd select writes"
-    way_out = "run fkd select again"
-
-
-class _CurveRecord(_Part):
+class _CurveRecord(SelectRecord):
     spreads_px: list[Pixels] = Field(min_length=1, max_length=100)
     radii_px: list[Pixels]
     large_spread_px: Pixels
@@ -44,14 +39,14 @@ class _CurveRecord(_Part):
         return self
 
 
-class _SpecialistRecord(_Part):
+class _SpecialistRecord(SelectRecord):
     """chosen: the members whose spread it is. points: by name, those that have enough labels."""
 
     chosen: list[Number] = Field(min_length=1)
     points: dict[str, _CurveRecord]
 
 
-class _RadiiRecord(_Part):
+class _RadiiRecord(SelectRecord):
     coverage: float = Field(gt=0, lt=1)
     specialists: dict[str, _SpecialistRecord]
 

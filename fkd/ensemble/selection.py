@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fkd.core.errors import UserError
 from fkd.core.metrics import rmse_px
 from fkd.ensemble.folds import Fold, fifths, halves
-from fkd.ensemble.stacking import Stack, stacked
+from fkd.ensemble.stacking import Stack, averaged, stacked
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.prediction import Selection
 
@@ -68,10 +68,7 @@ def average_predictions(predictions: Array, positions: Sequence[int]) -> npt.NDA
 
     Those of a `Stack` have its weights.
     """
-    chosen = predictions[list(positions)]
-    return (
-        positions.average(chosen) if isinstance(positions, Stack) else chosen.mean(axis=0, dtype=np.float64)
-    )
+    return averaged(predictions[list(positions)], positions)
 
 
 def join_specialists(experiment: Experiment, predictions: Mapping[str, Array]) -> npt.NDArray[np.float64]:

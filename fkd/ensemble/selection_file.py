@@ -9,31 +9,26 @@ from pydantic import Field, model_validator
 from fkd.core.files import is_there
 from fkd.ensemble.selection import Estimate, MemberScore, SelectionReport
 from fkd.ensemble.stacking import Stack
-from fkd.experiment.records import Number, Record, read_record, write_record
+from fkd.experiment.records import Number, SelectRecord, read_record, write_record
 from fkd.experiment.store import Run
 
 _ESTIMATES = ("best_single", "average_of_all", "average_of_chosen")
 
 
-class _Part(Record):
-    expected = "what fkd select writes"
-    way_out = "run fkd select again"
-
-
-class _EstimateRecord(_Part):
+class _EstimateRecord(SelectRecord):
     """An `Estimate`; NaN where the members predict no numbers."""
 
     in_sample_px: float
     honest_px: float | None = None
 
 
-class _ScoreRecord(_Part):
+class _ScoreRecord(SelectRecord):
     index: Number
     rmse_px: float
     weight: Number
 
 
-class _ReportRecord(_Part):
+class _ReportRecord(SelectRecord):
     """weights: of a stack, for every chosen member one a point of the specialist."""
 
     specialist: str
@@ -55,7 +50,7 @@ class _ReportRecord(_Part):
         return self
 
 
-class _SelectionRecord(_Part):
+class _SelectionRecord(SelectRecord):
     specialists: list[_ReportRecord]
 
     @model_validator(mode="before")

@@ -38,6 +38,16 @@ class Stack(tuple[int, ...]):
         return np.einsum("mp,mrpc->rpc", self.weights, predictions, dtype=np.float64)
 
 
+def averaged(predictions: Array, members: Sequence[int]) -> npt.NDArray[np.float64]:
+    """The mean of what these members predict, in their order; those of a `Stack` have its weights.
+
+    predictions: shape (members, rows, points, 2).
+    """
+    if isinstance(members, Stack):
+        return members.average(predictions)
+    return predictions.mean(axis=0, dtype=np.float64)
+
+
 def stacked(predictions: Array, truth: Array, groups: Groups, usable: Sequence[int]) -> Stack:
     """The members at the usable positions with the weights that fit the truth.
 

@@ -1,11 +1,10 @@
 """Keras callbacks that an experiment file names: which are accepted; `training.callbacks` makes them."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-# Such as {ReduceLROnPlateau: {monitor: loss, patience: 5}}.
-NamedCallback = dict[str, dict[str, Any]]
+from fkd.experiment.settings import Named, name_of
 
 _INSTEAD = {
     "BackupAndRestore": "fkd saves every member's state itself; see training.checkpoint_seconds",
@@ -18,11 +17,9 @@ _INSTEAD = {
 }
 
 
-def _checked(callback: NamedCallback) -> NamedCallback:
+def _checked(callback: Named) -> Named:
     """The same; nothing is imported, because files of runs are read in this way, too."""
-    if len(callback) != 1:
-        raise ValueError(f"expected one name with its arguments, received {len(callback)}")
-    [name] = callback
+    name = name_of(callback)
     if not all(part.isidentifier() for part in name.split(".")):
         raise ValueError("expected a Keras callback's name or a class's import path, package.module.Class")
     of_keras = name.removeprefix("keras.callbacks.")
@@ -31,4 +28,4 @@ def _checked(callback: NamedCallback) -> NamedCallback:
     return callback
 
 
-Callbacks = Annotated[tuple[Annotated[NamedCallback, AfterValidator(_checked)], ...], Field(max_length=100)]
+Callbacks = Annotated[tuple[Annotated[Named, AfterValidator(_checked)], ...], Field(max_length=100)]

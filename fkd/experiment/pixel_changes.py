@@ -6,7 +6,7 @@ Those that move points are not: albumentations' points are up to a pixel off whe
 import os
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -14,22 +14,18 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from fkd.core.errors import first_problem, one_line
 from fkd.core.keypoints import IMAGE_SIZE_PX
+from fkd.experiment.settings import Named, name_of
 
 if TYPE_CHECKING:
     from albumentations import BasicTransform
-
-# Such as {RandomGamma: {gamma_limit: [60, 160], p: 0.3}}.
-NamedChange = dict[str, dict[str, Any]]
 
 _OWN_CHANGES = "flip, rotation, scaling, shift, elastic or perspective"
 _SEED = 0
 
 
-def transform(change: NamedChange) -> "BasicTransform":
+def transform(change: Named) -> "BasicTransform":
     """albumentations' object; raises ValueError, naming it, if there is none or its arguments are wrong."""
-    if len(change) != 1:
-        raise ValueError(f"expected one name with its arguments, received {len(change)}")
-    [(name, arguments)] = change.items()
+    name = name_of(change)
     # On import it asks PyPI for a newer release unless told not to.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     import albumentations
@@ -50,7 +46,7 @@ def transform(change: NamedChange) -> "BasicTransform":
             f"{name} may move points, and albumentations' points are up to a pixel off; use {_OWN_CHANGES}"
         )
     try:
-        return kind(**arguments, strict=True)
+        return kind(**change[name], strict=True)
     except Exception as error:  # its own words, whatever kind it is
         cause = error.__cause__
         problem = first_problem(cause) if isinstance(cause, ValidationError) else one_line(error)
@@ -58,7 +54,7 @@ def transform(change: NamedChange) -> "BasicTransform":
 
 
 def change_pixels(
-    images: npt.NDArray[np.float32], changes: Sequence[NamedChange], rng: np.random.Generator
+    images: npt.NDArray[np.float32], changes: Sequence[Named], rng: np.random.Generator
 ) -> None:
     """Apply changes to images in [0, 1] in place, in turn; shape (images, height, width)."""
     if not changes:  # and nothing is drawn
@@ -74,7 +70,7 @@ def change_pixels(
         image[:] = changed[..., 0]
 
 
-def _checked(change: NamedChange) -> NamedChange:
+def _checked(change: Named) -> Named:
     """The same; raises ValueError where it makes no picture in [0, 1] of one, or not the same one twice."""
     picture = np.linspace(0, 1, IMAGE_SIZE_PX**2, dtype=np.float32).reshape(IMAGE_SIZE_PX, IMAGE_SIZE_PX, 1)
     maker, name = transform(change), next(iter(change))
@@ -100,5 +96,5 @@ def _in_range(picture: np.ndarray) -> bool:
     return bool(np.isfinite(picture).all() and picture.min() >= 0 and picture.max() <= 1)
 
 
-PixelChange = Annotated[NamedChange, AfterValidator(_checked)]
+PixelChange = Annotated[Named, AfterValidator(_checked)]
 PixelChanges = Annotated[tuple[PixelChange, ...], Field(max_length=100)]

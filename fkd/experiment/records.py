@@ -95,6 +95,13 @@ class SplitRecord(Record):
         return self
 
 
+class SelectRecord(Record):
+    """Base of the records, and of their parts, that `fkd select` writes."""
+
+    expected = "what fkd select writes"
+    way_out = "run fkd select again"
+
+
 class SubmissionRecord(Record):
     """submission.json: the checksum of the submission.csv beside it."""
 

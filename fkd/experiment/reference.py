@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.pixel_changes import NamedChange
-from fkd.experiment.settings import Settings
+from fkd.experiment.settings import Named, Settings
 
 _TITLE = """# Settings of an experiment file
 
@@ -68,7 +67,7 @@ def _values(annotation: Any) -> str:
         return " or ".join(_values(argument) for argument in arguments if argument is not type(None))
     if origin is tuple:
         return f"list of {_values(arguments[0])}"
-    if annotation == NamedChange:
+    if annotation == Named:
         return "`{Name: {argument: value}}`"
     if origin is dict:
         return f"{_values(arguments[1])}, by name"

@@ -20,6 +20,17 @@ def _names_a_folder(text: str) -> str:
 # Folders are called so.
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_names_a_folder)]
 
+# Something of a library by its name, such as {RandomGamma: {p: 0.3}}.
+Named = dict[str, dict[str, Any]]
+
+
+def name_of(named: Named) -> str:
+    """The one name; raises ValueError where there is another number of them."""
+    if len(named) != 1:
+        raise ValueError(f"expected one name with its arguments, received {len(named)}")
+    return next(iter(named))
+
+
 # Tags of alternatives are in pydantic's path to a wrong setting, but not in the file.
 _TAGS = {"cnn", "resnet", "heatmap", "residual"}
 _TAGS |= {"constant", "exponential_decay", "cosine_decay", "reduce_on_plateau"}

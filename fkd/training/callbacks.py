@@ -16,8 +16,8 @@ import keras
 from keras.callbacks import Callback
 
 from fkd.core.errors import UserError, one_line
-from fkd.experiment.callbacks import NamedCallback
 from fkd.experiment.experiment import Experiment
+from fkd.experiment.settings import Named
 from fkd.experiment.store import HistoryColumn as Column
 from fkd.experiment.training import Constant, ReduceOnPlateau, Training
 from fkd.training.state import TrainingState
@@ -194,7 +194,7 @@ class _EarlyStopping(keras.callbacks.EarlyStopping):
         self.best = math.inf
 
 
-def _build(named: NamedCallback) -> Callback:
+def _build(named: Named) -> Callback:
     """A callback from its name and arguments; functions among these are named by their import paths."""
     [(name, arguments)] = named.items()
     kind = _import(name, name) if "." in name else getattr(keras.callbacks, name, None)

@@ -10,7 +10,8 @@ from fkd.core.keypoints import MAX_GREY, Schema, to_pixels
 from fkd.data.faces import FaceData, Faces
 from fkd.experiment.augmentation import Augmentation
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.pixel_changes import NamedChange, transform
+from fkd.experiment.pixel_changes import transform
+from fkd.experiment.settings import Named
 from fkd.report.figures.face_sheet import SIDES, face_sheet, side_colours
 from fkd.report.page import Figure, Section
 from fkd.training.augment import Batches
@@ -46,7 +47,7 @@ def used_changes(augmentation: Augmentation) -> list[str]:
     return [name for name in own if getattr(augmentation, name).probability > 0]
 
 
-def only(augmentation: Augmentation, *names: str, named: Sequence[NamedChange] = ()) -> Augmentation:
+def only(augmentation: Augmentation, *names: str, named: Sequence[Named] = ()) -> Augmentation:
     """These of fkd's own changes and those named of albumentations always, and no others."""
     own = {name: getattr(augmentation, name).model_copy(update={"probability": 1.0}) for name in names}
     certain = tuple({name: arguments | {"p": 1.0}} for change in named for name, arguments in change.items())
@@ -116,7 +117,7 @@ def _words(augmentation: Augmentation, name: str) -> str:
     return _row(name.replace("_", " "), map(_quantity, settings, settings.values()), probability)
 
 
-def _words_of_named(change: NamedChange) -> str:
+def _words_of_named(change: Named) -> str:
     """`RandomGamma: gamma_limit [60, 160]; in 30 % of the images`."""
     [(name, arguments)] = change.items()
     limits = (f"{key} {value}" for key, value in arguments.items() if key != "p")
