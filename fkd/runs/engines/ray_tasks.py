@@ -97,10 +97,11 @@ def describe_cluster() -> str:
     """The machines, cores and GPUs of the connected cluster, in words."""
     import ray
 
-    machines = [node for node in ray.nodes() if node["Alive"]]
-    resources = ray.cluster_resources()
-    gpus = f", {resources['GPU']:g} GPU(s)" if resources.get("GPU") else ""
-    return f"a Ray cluster of {len(machines)} machine(s), {resources.get('CPU', 0):g} CPU core(s){gpus}"
+    # Not ray.cluster_resources(), which may hear of a machine later than ray.nodes() does.
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus, gpus = (sum(machine.get(kind, 0.0) for machine in machines) for kind in ("CPU", "GPU"))
+    with_gpus = f", {gpus:g} GPU(s)" if gpus else ""
+    return f"a Ray cluster of {len(machines)} machine(s), {cpus:g} CPU core(s){with_gpus}"
 
 
 def member_cpus(resources: Resources) -> int:
