@@ -31,6 +31,7 @@ TOPICS = (
     "passes",
     "combining",
     "limits",
+    "radii",
 )
 
 Arguments = ParamSpec("Arguments")

@@ -1,4 +1,4 @@
-"""Ways to combine the members of the champion: what each is worth on faces that did not fit it."""
+"""Ways to combine members, of the champion and as published: what each is worth on faces that fitted none."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,7 +11,7 @@ from scipy.optimize import nnls
 from scipy.stats import trim_mean
 
 from experiments.bench.conditions import RESULTS
-from experiments.bench.subjects.champion_run import completely_labelled, table_of_champion
+from experiments.bench.subjects.finished_run import PUBLISHED, completely_labelled, table_of_run
 from fkd.core.metrics import rmse_px
 from fkd.data.faces import Faces
 from fkd.ensemble.folds import Groups, fifths
@@ -21,7 +21,7 @@ from fkd.experiment.experiment import Experiment
 from fkd.experiment.prediction import Selection
 from fkd.experiment.store import Run
 
-TABLE = RESULTS / "combining.csv"
+TABLE, PUBLISHED_TABLE = RESULTS / "combining.csv", RESULTS / "combining-published.csv"
 TRIMMED_SHARE = 0.2  # of the members at either end
 RIDGE = 10.0  # in faces: the penalty on a weight counts as much as this many faces
 
@@ -30,7 +30,20 @@ Pixels = npt.NDArray[np.floating]
 
 def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
     """RMSE of every way, fitted on four fifths of the validation groups and scored on the other, in turn."""
-    return {"Combining members, validation RMSE px": table_of_champion(TABLE, data_folder, _lines)}
+    return {
+        "Combining members of the champion, validation RMSE px": table_of_run(TABLE, data_folder, _lines),
+        "Combining members of `ensemble`, validation RMSE px": table_of_run(
+            PUBLISHED_TABLE, data_folder, _lines, PUBLISHED
+        ),
+    }
+
+
+def against(
+    combined_px: Pixels, mean_px: Pixels, truth_px: Pixels, parts: Sequence[npt.NDArray[np.intp]]
+) -> str:
+    """How much larger the error is than the mean's, with the standard deviation over parts of the rows."""
+    larger_px = [rmse_px(combined_px[of], truth_px[of]) - rmse_px(mean_px[of], truth_px[of]) for of in parts]
+    return f"{np.mean(larger_px):+.3f} ± {np.std(larger_px, ddof=1):.3f}"
 
 
 def fit_weights(predictions_px: Pixels, truth_px: Pixels, _: Groups | None = None) -> Combine:
@@ -74,9 +87,19 @@ def _lines(run: Run, experiment: Experiment, specialist: str, training: Faces) -
     truth_px = validation.truth_px
     complete = completely_labelled(run, specialist, training)
     parts = {"all faces": np.ones_like(complete), "all points labelled": complete, "fewer": ~complete}
+    fifth = [rows for _, rows in fifths(validation.split.validation_groups)]
+    combined = _combined(validation)
     return [
-        {"way": way, **{name: round(rmse_px(combined_px[of], truth_px[of]), 3) for name, of in parts.items()}}
-        for way, combined_px in _combined(validation).items()
+        {
+            "way": way,
+            **{
+                name: round(rmse_px(combined_px[of], truth_px[of]), 3)
+                for name, of in parts.items()
+                if of.any()
+            },
+            "against the mean, over fifths": against(combined_px, combined["mean"], truth_px, fifth),
+        }
+        for way, combined_px in combined.items()
     ]
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from experiments.bench.conditions import RESULTS
-from experiments.bench.subjects.champion_run import EXPERIMENT, completely_labelled, table_of_champion
+from experiments.bench.subjects.finished_run import CHAMPION, PUBLISHED, completely_labelled, table_of_run
 from fkd.core.metrics import rmse_px
 from fkd.data.faces import Faces
 from fkd.ensemble.validation import read_validation
@@ -17,7 +17,6 @@ from fkd.runs.splits import read_split
 
 PARTS, POINTS = RESULTS / "limits-parts.csv", RESULTS / "limits-points.csv"
 AGAINST = RESULTS / "limits-against.csv"
-PUBLISHED = "ensemble"
 
 Pixels = npt.NDArray[np.floating]
 
@@ -25,9 +24,9 @@ Pixels = npt.NDArray[np.floating]
 def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
     """The parts of the error by how many points of a face are labelled, and the error of every point."""
     return {
-        "The champion's error in parts, px": table_of_champion(PARTS, data_folder, _part_lines),
-        "The champion's error by point, RMSE px": table_of_champion(POINTS, data_folder, _point_lines),
-        "The champion against the published recipe, the same labels": table_of_champion(
+        "The champion's error in parts, px": table_of_run(PARTS, data_folder, _part_lines),
+        "The champion's error by point, RMSE px": table_of_run(POINTS, data_folder, _point_lines),
+        "The champion against the published recipe, the same labels": table_of_run(
             AGAINST, data_folder, _against_lines
         ),
     }
@@ -90,7 +89,7 @@ def _against_lines(
     run: Run, experiment: Experiment, specialist: str, faces: Faces
 ) -> list[dict[str, object]]:
     """RMSE of both on the labels that a specialist of the published recipe and the champion validate on."""
-    published = Run(run.path.with_name(run.name.replace(EXPERIMENT, PUBLISHED)))
+    published = Run(run.path.with_name(run.name.replace(CHAMPION, PUBLISHED)))
     other, split = published.read_experiment(), read_split(run, specialist)
     ours_px = _average(run, experiment, specialist, faces)
     lines: list[dict[str, object]] = []

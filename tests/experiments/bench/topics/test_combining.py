@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.bench.topics.combining import RIDGE, fit_stacking, fit_weights
+from experiments.bench.topics.combining import RIDGE, against, fit_stacking, fit_weights
 
 ROWS = 90
 TRUTH_PX = np.random.default_rng(0).uniform(20, 80, (ROWS, 2, 2))
@@ -26,3 +26,10 @@ def test_stacking_learns_nothing_of_a_point_without_labels() -> None:
     members = TRUTH_PX[None] + 1.0
     combined_px = fit_stacking(members, truth_px)(members)
     np.testing.assert_array_equal(combined_px[:, 1], members[0, :, 1])
+
+
+def test_a_way_is_compared_with_the_mean_by_parts() -> None:
+    truth_px = np.zeros((4, 1, 2))
+    mean_px, combined_px = truth_px + 1.0, np.array([2.0, 2.0, 4.0, 4.0])[:, None, None] + truth_px
+    parts = [np.array([0, 1]), np.array([2, 3])]
+    assert against(combined_px, mean_px, truth_px, parts) == "+2.000 ± 1.414"  # of 1 and 3

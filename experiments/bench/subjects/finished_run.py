@@ -1,4 +1,4 @@
-"""Tables of the champion's stored run, or as they were last made where the run is not there.
+"""Tables of a stored run, usually the champion's, or as they were last made where the run is not there.
 
 The training takes long and is not run here: `fkd train champion --data ../shared/data/wild15` runs it.
 """
@@ -18,7 +18,7 @@ from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import DEFAULT_STORE, Run
 from fkd.runs.splits import read_split
 
-EXPERIMENT = "champion"
+CHAMPION, PUBLISHED = "champion", "ensemble"
 
 # The lines of a table for one specialist.
 Lines = Callable[[Run, Experiment, str, Faces], list[dict[str, object]]]
@@ -30,9 +30,11 @@ def completely_labelled(run: Run, specialist: str, faces: Faces) -> npt.NDArray[
     return label_counts(keypoints_px) == keypoints_px.shape[1]
 
 
-def table_of_champion(file: Path, data_folder: Path, lines: Lines) -> pd.DataFrame:
+def table_of_run(
+    file: Path, data_folder: Path, lines: Lines, experiment_name: str = CHAMPION
+) -> pd.DataFrame:
     """The lines of all specialists, kept in `file`; raises UserError where there are neither run nor file."""
-    run = Run(DEFAULT_STORE / f"{EXPERIMENT}-{data_folder.name}")
+    run = Run(DEFAULT_STORE / f"{experiment_name}-{data_folder.name}")
     if run.experiment.is_file():
         experiment, faces = run.read_experiment(), load_data(str(data_folder), lambda line: None).training
         table = pd.DataFrame(
@@ -45,6 +47,6 @@ def table_of_champion(file: Path, data_folder: Path, lines: Lines) -> pd.DataFra
     if not file.is_file():
         raise UserError(
             f"{file}: expected former figures, found neither them nor {run.path}; train it with: "
-            f"fkd train {EXPERIMENT} --data ../shared/data/wild15"
+            f"fkd train {experiment_name} --data ../shared/data/wild15"
         )
     return pd.read_csv(file)

@@ -1,0 +1,39 @@
+"""The competition's points out of larger schemas, by numbers that can be checked by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.bench.subjects.imm_photos import IMM, as_kaggle15, imm_photos
+from fkd.core.errors import UserError
+from fkd.core.keypoints import IBUG68, IMM73, KAGGLE15, Schema
+
+
+@pytest.mark.parametrize(("schema", "contour"), [(IBUG68, range(42, 48)), (IMM73, range(24, 32))])
+def test_an_eye_is_the_mean_of_its_contour_and_other_points_are_those_of_the_same_name(
+    schema: Schema, contour: range
+):
+    count = len(schema.names)
+    points_px = np.stack([np.arange(count), np.full(count, 7.0)], axis=1)[None]
+    chosen_px = dict(zip(KAGGLE15.names, as_kaggle15(points_px, schema)[0].tolist(), strict=True))
+    assert chosen_px["left_eye_center"] == [np.mean(contour), 7]
+    assert chosen_px["nose_tip"] == [schema.names.index("nose_tip"), 7]
+    assert len(chosen_px) == 15
+
+
+def test_points_lie_on_the_photo_where_the_shape_file_says():
+    if not IMM.is_dir():
+        pytest.skip("no ../shared/data/imm")
+    first = imm_photos()[0]
+    height, width = first.photo.grey.shape
+    shape = (IMM / "01_01.asf").read_text().splitlines()
+    x, y = next(map(float, line.split()[2:4]) for line in shape if line.split()[4:5] == ["45"])
+    nose = KAGGLE15.names.index("nose_tip")
+    assert first.points_px[nose] == pytest.approx([x * width, y * height], abs=0.01)
+    assert first.person == 1
+
+
+def test_without_the_database_one_line_says_so(tmp_path: Path):
+    with pytest.raises(UserError, match="expected the IMM database, found no such folder"):
+        imm_photos(tmp_path / "imm")
