@@ -101,7 +101,7 @@ fuzz: .venv/test ## Damage inputs, run files and arguments N times and hold fkd 
 gradients: .venv/test ## Compare the gradients of small networks with oneDNN and without it (4 minutes)
 	.venv/bin/python tests/helpers/gradient_sweep.py
 
-bench: .venv/test ## Run the benchmarks and write experiments/BENCHMARKS.md (TOPICS="reading training": only these)
+bench: .venv/test $(if $(or $(findstring rivals,$(TOPICS)),$(if $(TOPICS),,all)),.venv/rivals/installed) ## Run the benchmarks and write experiments/BENCHMARKS.md (TOPICS="reading training": only these)
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	.venv/bin/python -m experiments.bench $(TOPICS)
 
@@ -117,6 +117,7 @@ lock: ## Renew the lock files from setup.cfg (needs uv)
 	$(COMPILE) --constraint requirements/test.txt -o requirements/base.txt
 	for extra in $(LOCKED_TOO); do \
 		$(COMPILE) --extra $$extra --constraint requirements/test.txt -o requirements/$$extra.txt || exit 1; done
+	$(subst setup.cfg,requirements/rivals.in,$(COMPILE)) -o requirements/rivals.txt
 
 docs: .venv/test ## Write docs/settings.md anew from the settings themselves
 	.venv/bin/python -m fkd.experiment.reference > docs/settings.md
@@ -126,6 +127,13 @@ clean: ## Remove the virtual environment and caches; runs and data stay
 
 .venv/run: $(LOCK) setup.cfg
 	$(call install,$(LOCK))
+
+# What fkd is compared with, apart: MediaPipe needs an older protobuf than TensorFlow.
+.venv/rivals/installed: requirements/rivals.txt .venv/test
+	@echo 'Installing the packages of $< into .venv/rivals (150 MB)'
+	@.venv/bin/python -m venv .venv/rivals
+	@.venv/rivals/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 .venv/test: requirements/test.txt setup.cfg
 	$(call install,requirements/test.txt)

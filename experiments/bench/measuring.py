@@ -32,6 +32,7 @@ TOPICS = (
     "combining",
     "limits",
     "radii",
+    "rivals",
 )
 
 Arguments = ParamSpec("Arguments")

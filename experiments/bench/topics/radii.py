@@ -4,24 +4,21 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from experiments.bench.conditions import RESULTS
 from experiments.bench.subjects.finished_run import table_of_run
-from experiments.bench.subjects.imm_photos import LabelledPhoto, imm_photos
+from experiments.bench.subjects.imm_photos import imm_photos, without_offsets
 from fkd import load
 from fkd.core.keypoints import IMAGE_SIZE_PX, KAGGLE15
 from fkd.data.faces import Faces
-from fkd.deploy.photos import FacePoints, predict_photo
+from fkd.deploy.photos import predict_photo
 from fkd.ensemble.radii import CrossFitted, Held, cross_fit
 from fkd.ensemble.validation import Validation, read_validation
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
 
 BY_SOURCE, BY_POINT = RESULTS / "radii.csv", RESULTS / "radii-points.csv"
-
-Pixels = npt.NDArray[np.float64]
 
 
 def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
@@ -30,12 +27,6 @@ def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
         "Labels that the champion's radii hold": table_of_run(BY_SOURCE, data_folder, _source_lines),
         "The same by point": table_of_run(BY_POINT, data_folder, _point_lines),
     }
-
-
-def without_offsets(errors_px: Pixels, persons: npt.NDArray[np.int64]) -> Pixels:
-    """Errors less the mean error of every point on photos of other people; shape (photos, points, 2)."""
-    means_px = {person: errors_px[persons != person].mean(axis=0) for person in np.unique(persons)}
-    return errors_px - np.stack([means_px[person] for person in persons])
 
 
 def _source_lines(run: Run, experiment: Experiment, specialist: str, faces: Faces) -> list[dict[str, object]]:
@@ -101,7 +92,7 @@ def _on_imm(run: Run) -> dict[str, CrossFitted]:
         (labelled, face)
         for labelled in photos
         for face in predict_photo(ensemble, labelled.photo)
-        if _shows(face, labelled)
+        if labelled.is_shown_by(face.square)
     ]
     scales = np.array([IMAGE_SIZE_PX / face.square.side_px for _, face in found])
     errors_px = np.array([face.points_px - labelled.points_px for labelled, face in found])
@@ -117,10 +108,3 @@ def _on_imm(run: Run) -> dict[str, CrossFitted]:
             radii_px, np.linalg.norm(without_offsets(errors_px, persons), axis=2), nothing, nothing
         ),
     }
-
-
-def _shows(face: FacePoints, labelled: LabelledPhoto) -> bool:
-    """Whether this is the labelled face: its centre lies in the middle half of the square."""
-    left_px, top_px, side_px = face.square
-    off_px = labelled.points_px.mean(axis=0) - (left_px + side_px / 2, top_px + side_px / 2)
-    return bool((np.abs(off_px) < side_px / 4).all())

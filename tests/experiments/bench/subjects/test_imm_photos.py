@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.bench.subjects.imm_photos import IMM, as_kaggle15, imm_photos
+from experiments.bench.subjects.imm_photos import IMM, as_kaggle15, imm_photos, without_offsets
 from fkd.core.errors import UserError
 from fkd.core.keypoints import IBUG68, IMM73, KAGGLE15, Schema
 
@@ -37,3 +37,10 @@ def test_points_lie_on_the_photo_where_the_shape_file_says():
 def test_without_the_database_one_line_says_so(tmp_path: Path):
     with pytest.raises(UserError, match="expected the IMM database, found no such folder"):
         imm_photos(tmp_path / "imm")
+
+
+def test_an_offset_is_learnt_on_other_people():
+    errors_px = np.array([1.0, 3.0, 8.0])[:, None, None] * np.ones((3, 1, 2))
+    persons = np.array([1, 1, 2])
+    # Person 2 gives 8 to person 1; person 1 gives 2 to person 2.
+    np.testing.assert_array_equal(without_offsets(errors_px, persons)[:, 0, 0], [-7, -5, 6])
