@@ -45,6 +45,7 @@ class ModelFormat(StrEnum):
     KERAS = "keras"
     SAVEDMODEL = "savedmodel"
     ONNX = "onnx"
+    ONNX_INT8 = "onnx-int8"
 
 
 class Detector(StrEnum):

@@ -110,7 +110,7 @@ def test_a_model_that_answers_otherwise_is_refused_and_nothing_is_left(
 def test_a_full_disk_is_no_fault_of_the_format(
     tmp_path: Path, run: Run, experiment: Experiment, monkeypatch: pytest.MonkeyPatch, error: Exception
 ):
-    def fail(model: keras.Model, path: Path) -> None:
+    def fail(model: keras.Model, path: Path, faces: np.ndarray) -> None:
         path.write_bytes(b"a half")
         raise error
 

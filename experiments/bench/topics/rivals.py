@@ -23,6 +23,7 @@ from experiments.bench.subjects.rivals import RIVALS, Pixels, Rival, candidates,
 from fkd.core.errors import UserError
 from fkd.core.keypoints import KAGGLE15
 from fkd.data.source import load_data
+from fkd.deploy.model_formats import FORMATS
 from fkd.ensemble.label_offsets import label_counts
 from fkd.experiment.store import DEFAULT_STORE, Run
 from fkd.runs.splits import read_split
@@ -142,18 +143,22 @@ def _cases(data_folder: Path) -> tuple[_Cases, _Cases, _Cases]:
 
 
 def _ours(data_folder: Path, folder: Path) -> list[_System]:
-    return [_exported(name, data_folder, folder / name) for name in OURS]
+    """The chosen members of our runs as ONNX files, as they are and in 8 bits."""
+    systems = []
+    for name in OURS:
+        call = [FKD, "export", name, "--data", data_folder, "--to", folder / name]
+        formats = [argument for format_ in ("onnx", "onnx-int8") for argument in ("--format", format_)]
+        subprocess.run([*call, *formats], check=True, stdout=subprocess.DEVNULL)
+        systems.append(_exported(f"fkd {name}", folder / name / FORMATS["onnx"].file))
+        systems.append(_exported(f"fkd {name}, 8 bits", folder / name / FORMATS["onnx-int8"].file))
+    return systems
 
 
-def _exported(name: str, data_folder: Path, folder: Path) -> _System:
-    """A run's chosen members as one ONNX file."""
+def _exported(name: str, file: Path) -> _System:
     import onnxruntime
 
-    call = [FKD, "export", name, "--data", data_folder, "--format", "onnx", "--to", folder]
-    subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    file = folder / "ensemble.onnx"
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
     def answer(faces: Images) -> Pixels:
@@ -167,7 +172,7 @@ def _exported(name: str, data_folder: Path, folder: Path) -> _System:
     def faces_a_second(faces: Images) -> float:
         return AT_ONCE / median(seconds(lambda: answer(faces[:AT_ONCE])) for _ in range(5))
 
-    return _System(f"fkd {name}", one_by_one, faces_a_second, file.stat().st_size / 1e6)
+    return _System(name, one_by_one, faces_a_second, file.stat().st_size / 1e6)
 
 
 def _rival(rival: Rival, training: _Cases) -> _System:
