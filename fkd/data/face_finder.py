@@ -10,6 +10,7 @@ from fkd.core.errors import UserError
 from fkd.data.crops import SCALE_FACTOR, Boxes, load_cascade
 
 GreyPhoto = npt.NDArray[np.uint8]  # grey, shape (height, width)
+Floats = npt.NDArray[np.float64]
 
 # Measured on every third training picture of wild15, borders replicated by 48 px and all enlarged twice. In
 # 1,660 of these 1,722 the cascade found exactly one box: the frame's side is 0.946 of the box's (median;
@@ -24,11 +25,16 @@ _HAAR_MIN_NEIGHBOURS, _HAAR_LEAST_WEIGHT, _HAAR_OVERLAP = 8, 2.0, 0.3
 # A face is at least this large: the cascade's own window, and what bounds the time on a large photo.
 _HAAR_WINDOW_PX, _HAAR_MIN_PART = 24, 1 / 40
 
-# Measured on the labels of wild15's 1,946 training pictures with YuNet's five points (eyes, nose tip, mouth
-# corners), as no YuNet model was available: the frame's side is 3.85 times their root mean square distance
-# from their mean (quartiles 3.64 and 4.09), its centre lies 0.086 of it above that mean and 0.012 to the
-# left, which is left out.
-_YUNET_FRAME, _YUNET_UPWARD = 3.85, 0.086
+# The five points that YuNet finds, by the competition's names; of two eyes and two corners the order is no
+# matter. Measured on their labels in wild15's 1,946 training pictures: the frame's side is 3.85 times their
+# root mean square distance from their mean (quartiles 3.64 and 4.09), its centre lies 0.086 of it above that
+# mean and 0.012 to the left, which is left out.
+FIVE_POINTS = ("left_eye_center", "right_eye_center", "nose_tip", "mouth_left_corner", "mouth_right_corner")
+_FIVE_FRAME, _FIVE_UPWARD = 3.85, 0.086
+# A frame by five points is no better where its side is not between these parts of the former one's, or its
+# centre further away than this part of it: the points are then no face's.
+_LIKELY_SIDES, _LIKELY_SHIFT = (0.6, 1.6), 0.3
+
 _YUNET_LONGEST_SIDE_PX = 1280  # larger photos are shrunk: YuNet's time grows with the pixels
 _YUNET_LEAST_SCORE = 0.8
 
@@ -40,14 +46,41 @@ def find_faces_in_photo(photo: GreyPhoto, yunet: Path | None = None) -> Boxes:
     photo: grey uint8, shape (height, width). yunet: an ONNX file for OpenCV's FaceDetectorYN in the place of
     the Haar cascade. Raises UserError for a cascade or a model that cannot be read.
     """
-    centres_px, sides_px = _by_yunet(photo, yunet) if yunet else _by_haar(photo)
-    sides_px = np.rint(sides_px)
-    corners_px = np.rint(centres_px + 0.5 - sides_px[:, np.newaxis] / 2)
-    squares = np.column_stack([corners_px, sides_px]).astype(np.int64)
+    squares = _squares(*(_by_yunet(photo, yunet) if yunet else _by_haar(photo)))
     return squares[np.lexsort((squares[:, 1], squares[:, 0]))]
 
 
-def _by_haar(photo: GreyPhoto) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def frame_anew(squares: Boxes, points_px: Floats) -> Boxes:
+    """The squares about faces whose FIVE_POINTS are known; the former ones where they would lead far away.
+
+    squares: shape (faces, 3). points_px: shape (faces, 5, 2), in pixels of the photo, NaN where unknown.
+    """
+    centres_px, sides_px = _framed(points_px)
+    former_px = squares[:, :2] + (squares[:, 2:] - 1) / 2
+    shifts = np.abs(centres_px - former_px).max(axis=1) / squares[:, 2]
+    least, most = _LIKELY_SIDES
+    grown = sides_px / squares[:, 2]
+    likely = (grown >= least) & (grown <= most) & (shifts <= _LIKELY_SHIFT)
+    framed = squares.copy()
+    framed[likely] = _squares(centres_px[likely], sides_px[likely])
+    return framed
+
+
+def _squares(centres_px: Floats, sides_px: Floats) -> Boxes:
+    sides_px = np.rint(sides_px)
+    corners_px = np.rint(centres_px + 0.5 - sides_px[:, np.newaxis] / 2)
+    return np.column_stack([corners_px, sides_px]).astype(np.int64)
+
+
+def _framed(points_px: Floats) -> tuple[Floats, Floats]:
+    """Centres, shape (faces, 2), and sides, shape (faces,), of the frames about five points, in pixels."""
+    means_px = points_px.mean(axis=1)
+    spreads_px = np.sqrt(((points_px - means_px[:, np.newaxis]) ** 2).sum(axis=2).mean(axis=1))
+    sides_px = np.maximum(1, _FIVE_FRAME * spreads_px)
+    return means_px - sides_px[:, np.newaxis] * (0, _FIVE_UPWARD), sides_px
+
+
+def _by_haar(photo: GreyPhoto) -> tuple[Floats, Floats]:
     """Centres, shape (faces, 2), and sides, shape (faces,), of the frames, in pixels."""
     min_side_px = max(_HAAR_WINDOW_PX, round(_HAAR_MIN_PART * max(photo.shape)))
     found, _, weights = load_cascade().detectMultiScale3(
@@ -63,7 +96,7 @@ def _by_haar(photo: GreyPhoto) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.
     return boxes[:, :2] + (boxes[:, 2:] - 1) / 2, boxes[:, 2] * _HAAR_FRAME
 
 
-def _by_yunet(photo: GreyPhoto, model: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _by_yunet(photo: GreyPhoto, model: Path) -> tuple[Floats, Floats]:
     """As `_by_haar`; the frames follow the five points that YuNet finds."""
     if not model.is_file():
         raise UserError(f"{model}: expected a YuNet model (ONNX), received no such file; correct --yunet")
@@ -82,7 +115,4 @@ def _by_yunet(photo: GreyPhoto, model: Path) -> tuple[npt.NDArray[np.float64], n
     faces = np.empty((0, 15)) if found is None else np.asarray(found, np.float64)
     # x, y, width, height, five points, score
     points_px = (faces[:, 4:14].reshape(-1, 5, 2) + 0.5) * (width / size[0], height / size[1]) - 0.5
-    means_px = points_px.mean(axis=1)
-    spreads_px = np.sqrt(((points_px - means_px[:, np.newaxis]) ** 2).sum(axis=2).mean(axis=1))
-    sides_px = np.maximum(1, _YUNET_FRAME * spreads_px)
-    return means_px - sides_px[:, np.newaxis] * (0, _YUNET_UPWARD), sides_px
+    return _framed(points_px)

@@ -17,11 +17,13 @@ from fkd.core.files import atomic_write_bytes, atomic_write_json
 from fkd.core.keypoints import IMAGE_SIZE_PX
 from fkd.core.say import Say
 from fkd.data.crops import Boxes, from_crops
-from fkd.data.face_finder import find_faces_in_photo
+from fkd.data.face_finder import FIVE_POINTS, find_faces_in_photo, frame_anew
 from fkd.data.labelled_photos import Square, cut_out
 from fkd.data.photos import PHOTO_SUFFIXES, Photo, read_photo
 from fkd.deploy.photo_drawing import draw_points, encode_picture
 from fkd.ensemble.predict import Ensemble
+
+Floats = npt.NDArray[np.float64]
 
 COORDINATES = (
     "Pixels of the photo as displayed, that is, turned as its EXIF data say. x grows to the right, y down; "
@@ -61,9 +63,9 @@ class FacePoints:
     """
 
     square: Square
-    points_px: npt.NDArray[np.float64]
-    spread_px: npt.NDArray[np.float64]
-    radius_px: npt.NDArray[np.float64]
+    points_px: Floats
+    spread_px: Floats
+    radius_px: Floats
     doubtful: bool
 
 
@@ -76,10 +78,16 @@ def predict_photo(ensemble: Ensemble, photo: Photo, yunet: Path | None = None) -
 
 
 def predict_squares(ensemble: Ensemble, photo: Photo, squares: Boxes) -> list[FacePoints]:
-    """The points of the faces in these squares of a photo."""
-    cuts = [cut_out(photo.grey, np.empty((0, 2)), Square(*square))[0] for square in squares.tolist()]
-    faces = np.array(cuts, np.uint8).reshape(-1, IMAGE_SIZE_PX, IMAGE_SIZE_PX)
-    points_px, spreads_px = ensemble.predict(faces)
+    """The points of the faces in about these squares of a photo.
+
+    Where five points tell how a face is framed, it is looked at twice: what is found at first frames it anew.
+    """
+    points_px, spreads_px = _predict_cuts(ensemble, photo, squares)
+    names = ensemble.experiment.schema_points.names
+    if set(FIVE_POINTS) <= set(names):
+        five_px = from_crops(points_px[:, [names.index(name) for name in FIVE_POINTS]], squares)
+        squares = frame_anew(squares, five_px)
+        points_px, spreads_px = _predict_cuts(ensemble, photo, squares)
     scales = squares[:, 2:] / IMAGE_SIZE_PX
     parts = (
         from_crops(points_px, squares),
@@ -90,6 +98,12 @@ def predict_squares(ensemble: Ensemble, photo: Photo, squares: Boxes) -> list[Fa
     return [
         FacePoints(Square(*square), *part) for square, *part in zip(squares.tolist(), *parts, strict=True)
     ]
+
+
+def _predict_cuts(ensemble: Ensemble, photo: Photo, squares: Boxes) -> tuple[Floats, Floats]:
+    """What `Ensemble.predict` gives for the faces in these squares of a photo."""
+    cuts = [cut_out(photo.grey, np.empty((0, 2)), Square(*square))[0] for square in squares.tolist()]
+    return ensemble.predict(np.array(cuts, np.uint8).reshape(-1, IMAGE_SIZE_PX, IMAGE_SIZE_PX))
 
 
 def draw_on_photo(photo: Photo, faces: Sequence[FacePoints]) -> npt.NDArray[np.uint8]:

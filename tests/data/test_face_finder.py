@@ -9,7 +9,7 @@ import pytest
 from whole_photos import GREY, photo_with_faces
 
 from fkd.core.errors import UserError
-from fkd.data.face_finder import find_faces_in_photo
+from fkd.data.face_finder import find_faces_in_photo, frame_anew
 
 # Eyes, nose tip and mouth corners of a face in pixels. Their mean is (120, 100); their squared distances
 # from it are 800, 800, 0, 625 and 625: root mean square 23.87, so the frame is 3.85 times that, 91.9 pixels
@@ -85,6 +85,18 @@ def test_yunet_sees_a_large_photo_shrunk(tmp_path: Path) -> None:
     model = write_yunet(tmp_path / "yunet.onnx", 1280, np.array(FIVE_POINTS))
     found = find_faces_in_photo(np.zeros((2560, 2560), np.uint8), model)
     np.testing.assert_allclose(found, [np.array(FRAME) * 2], atol=1)
+
+
+def test_a_face_is_framed_anew_by_its_points() -> None:
+    found, elsewhere, larger = [80, 50, 100], [150, 47, 92], [40, 10, 170]
+    squares = np.array([found, elsewhere, larger])
+    points_px = np.repeat(np.array([FIVE_POINTS], np.float64), 3, axis=0)
+    # 76 px to the side is more than 0.3 of 92, and 92 less than 0.6 of 170: there the points are no face's.
+    np.testing.assert_array_equal(frame_anew(squares, points_px), [FRAME, elsewhere, larger])
+
+
+def test_without_points_a_face_keeps_its_frame() -> None:
+    np.testing.assert_array_equal(frame_anew(np.array([FRAME]), np.full((1, 5, 2), np.nan)), [FRAME])
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no model", b"another"])

@@ -15,8 +15,9 @@ from whole_photos import photo_with_faces
 
 from fkd.core.errors import UserError
 from fkd.core.keypoints import listed_schema
-from fkd.data.photos import read_photo
-from fkd.deploy.photos import list_photos, predict_photo, predict_photos
+from fkd.data.face_finder import FIVE_POINTS
+from fkd.data.photos import Photo, read_photo
+from fkd.deploy.photos import list_photos, predict_photo, predict_photos, predict_squares
 from fkd.experiment.store import Run
 
 FACE = (60, 40, 160)  # left, top, side
@@ -83,6 +84,32 @@ def test_a_point_is_brought_back_to_where_it_is_in_the_photo(tmp_path: Path) -> 
     # A pixel of the face's 96 is a side's 96th part in the photo.
     np.testing.assert_allclose(face.spread_px, [face.square.side_px / 96, np.nan])
     np.testing.assert_allclose(face.radius_px, [face.square.side_px / 48, np.nan])
+
+
+class FivePoints(BrightestPixel):
+    """Its points are those of a face that fills the frame, but a tenth of it to the right at first sight."""
+
+    experiment = SimpleNamespace(schema_points=listed_schema(FIVE_POINTS))
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def predict(
+        self, faces: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        # From the mean, which is 0.086 of the frame below its centre, the root mean square is 1 / 3.85 of it.
+        directions = np.array([[-1, -1], [1, -1], [0, 0], [-1, 1], [1, 1]]) * np.sqrt(5 / 8)
+        mean = 47.5 + (9.6 if self.looks == 0 else 0), 47.5 + 0.086 * 96
+        self.looks += 1
+        return np.tile(mean + directions * 96 / 3.85, (len(faces), 1, 1)), np.ones((len(faces), 5))
+
+
+def test_a_face_is_looked_at_again_where_its_points_are() -> None:
+    ensemble, photo = FivePoints(), np.zeros((300, 400), np.uint8)
+    (face,) = predict_squares(ensemble, Photo(photo, photo), np.array([[100, 80, 150]]))
+    assert ensemble.looks == 2
+    assert face.square == (115, 80, 150)
+    np.testing.assert_allclose(face.points_px[2], (115 + 74.5, 80 + 74.5 + 0.086 * 150))
 
 
 def test_several_faces_each_have_their_own_points(tmp_path: Path) -> None:
