@@ -33,6 +33,7 @@ TOPICS = (
     "limits",
     "radii",
     "rivals",
+    "whole_photos",
 )
 
 Arguments = ParamSpec("Arguments")

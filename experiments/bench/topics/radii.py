@@ -8,7 +8,7 @@ import pandas as pd
 
 from experiments.bench.conditions import RESULTS
 from experiments.bench.subjects.finished_run import table_of_run
-from experiments.bench.subjects.imm_photos import imm_photos, without_offsets
+from experiments.bench.subjects.labelled_photos import imm_photos, without_offsets
 from fkd import load
 from fkd.core.keypoints import IMAGE_SIZE_PX, KAGGLE15
 from fkd.data.faces import Faces

@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.bench.subjects.imm_photos import IMM, as_kaggle15, imm_photos, without_offsets
+from experiments.bench.subjects.labelled_photos import (
+    IMM,
+    as_kaggle15,
+    imm_photos,
+    same_shapes,
+    without_offsets,
+)
 from fkd.core.errors import UserError
 from fkd.core.keypoints import IBUG68, IMM73, KAGGLE15, Schema
 
@@ -34,8 +40,14 @@ def test_points_lie_on_the_photo_where_the_shape_file_says():
     assert first.person == 1
 
 
+def test_the_same_labels_are_found_again_at_another_place_and_size():
+    others_px = np.random.default_rng(0).uniform(0, 96, (3, 15, 2))
+    points_px = np.stack([others_px[2] * 2 + 5, others_px[0] + np.eye(15, 2) * 9])
+    assert same_shapes(points_px, others_px).tolist() == [2, -1]
+
+
 def test_without_the_database_one_line_says_so(tmp_path: Path):
-    with pytest.raises(UserError, match="expected the IMM database, found no such folder"):
+    with pytest.raises(UserError, match="expected labelled photos, found no such folder"):
         imm_photos(tmp_path / "imm")
 
 
