@@ -128,6 +128,7 @@ def train(
             experiment=experiment,
             faces=faces.training,
             splits=splits,
+            test=faces.test,
             store_url=request.store_url,
             tensorboard=tensorboard,
             members_at_once=engine.members_at_once,
@@ -262,7 +263,6 @@ def demo(store: Path, run_name: str | None, host: str, port: int, console: Conso
 def export(request: Request, console: Console, folder: Path, formats: Sequence[str]) -> None:
     """Write the chosen ensemble as one model that needs no fkd, and a card, into a new folder."""
     choice = _select(request, console)
-
     from fkd.deploy.export import export_ensemble
     from fkd.training.device import require_visible_gpu
 

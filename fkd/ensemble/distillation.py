@@ -49,11 +49,14 @@ def distilled_splits(run: Run, experiment: Experiment, data: FaceData, say: Say)
 
     from fkd.ensemble.predict import chosen_members, predict_ensemble
 
-    say(f"{distilled.path}: predicting the labels of {len(data.training.ids):,} training faces")
+    tests = len(data.test.ids) if experiment.distil_test_images else 0
+    and_tests = f" and {tests:,} test images" if tests else ""
+    say(f"{distilled.path}: predicting the labels of {len(data.training.ids):,} training faces{and_tests}")
     chosen = chosen_members(distilled, former, say)
     labels_px = predict_ensemble(distilled, former, chosen, data.training.images)
+    test_px = predict_ensemble(distilled, former, chosen, data.test.images) if tests else None
     for specialist in splits:
-        save_distilled_labels(run, specialist, labels_px)
+        save_distilled_labels(run, specialist, labels_px, test_px)
     # Read back, so that a training learns the same numbers from its first start as from its next.
     return {specialist: read_split(run, specialist, data.training) for specialist in splits}
 

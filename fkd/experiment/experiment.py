@@ -35,6 +35,7 @@ class Experiment(Settings):
     learns from the labels that it names. It is read once, when a run begins.
     teacher: another experiment, trained on the same data; what it predicts of the training faces is learned
     in place of their labels.
+    distil_test_images: what the teacher predicts of the test images is learned, too.
     """
 
     name: Name
@@ -43,6 +44,7 @@ class Experiment(Settings):
     validation_fraction: float = Field(0.2, ge=0.0001, lt=1)
     dropped_labels: str | None = None
     teacher: Name | None = None
+    distil_test_images: bool = False
     network: Network
     training: Training = Training()
     callbacks: Callbacks = ()
@@ -70,6 +72,15 @@ class Experiment(Settings):
                         f"specialists.{name} predicts {point}, which one with other points predicts, too"
                     )
             known.append(points)
+        return self
+
+    @model_validator(mode="after")
+    def _a_teacher_labels_the_test_images(self) -> "Experiment":
+        if self.distil_test_images and self.teacher is None:
+            raise ValueError(
+                "distil_test_images: expected a teacher that labels them, received none; name one or set it "
+                "to false"
+            )
         return self
 
     @model_validator(mode="after")

@@ -61,10 +61,14 @@ class DoneRecord(Record):
     files: dict[FileName, Sha256]
 
 
+TaughtPoints = list[list[Annotated[list[float], Field(min_length=2, max_length=2)]]]
+
+
 class SplitRecord(Record):
     """split.json: a specialist's rows of training.csv; `fkd.runs.splits.Split` says what they are.
 
     specialist: earlier versions do not say it. taught_px: of distillation, by training row, point, x and y.
+    taught_test_px: the same by test image, where these train, too.
     """
 
     expected = "the rows that train and validate a specialist"
@@ -79,7 +83,8 @@ class SplitRecord(Record):
     validation: list[Number] = Field(min_length=1)
     validation_groups: list[Number]
     dropped_labels: list[Annotated[list[Number], Field(min_length=2, max_length=2)]] = []
-    taught_px: list[list[Annotated[list[float], Field(min_length=2, max_length=2)]]] | None = None
+    taught_px: TaughtPoints | None = None
+    taught_test_px: TaughtPoints | None = None
 
     @model_validator(mode="after")
     def _check_rows(self) -> Self:

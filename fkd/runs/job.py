@@ -14,7 +14,8 @@ from fkd.runs.splits import Split
 class Job:
     """Members to be trained, and all that decides how; every process that shares them has the same.
 
-    faces: all training faces; splits: their rows by specialist. store_url: the remote store, if there is one.
+    faces: all training faces; splits: their rows by specialist. test: the test images, which train where a
+    split says so. store_url: the remote store, if there is one.
     tensorboard: whether epochs are logged there, too. members_at_once: how many members of a kind share one
     step; they do not depend on it. only: the members that are wanted, none for all.
     """
@@ -23,6 +24,7 @@ class Job:
     experiment: Experiment
     faces: Faces
     splits: Mapping[str, Split]
+    test: Faces
     store_url: str | None = None
     tensorboard: bool = False
     members_at_once: int = 1
@@ -36,7 +38,7 @@ class Job:
     @property
     def images_per_epoch(self) -> dict[str, int]:
         """How many images train a specialist in an epoch."""
-        return {name: len(split.training) for name, split in self.splits.items()}
+        return {name: split.images_per_epoch for name, split in self.splits.items()}
 
     @property
     def max_epochs(self) -> dict[str, int]:

@@ -86,7 +86,10 @@ def _tasks(job: Job) -> list[MemberTask]:
     """The wanted members with their batches and validation rows, in order; a specialist's are made once."""
     experiment, faces = job.experiment, job.faces
     splits = {name: split for name, split in job.splits.items() if name in dict(job.members)}
-    batches = {name: member_batches(experiment, name, s.training_faces(faces)) for name, s in splits.items()}
+    batches = {
+        name: member_batches(experiment, name, split.training_faces(faces, job.test))
+        for name, split in splits.items()
+    }
     validation = {name: faces.take(split.validation) for name, split in splits.items()}
     return [
         MemberTask(

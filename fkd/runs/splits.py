@@ -24,7 +24,8 @@ class Split:
     validation_groups: one number per validation row; rows of one group show one person or photo.
     dropped_labels: (row, point of the schema) of labels that no member learns from, shape (labels, 2).
     distilled_px: what trains in place of the labels, shape (training rows, points of the schema, 2) in
-    pixels; None where the labels do.
+    pixels; None where the labels do. distilled_test_px: the same of the test images, None where they do not
+    train.
     """
 
     training: npt.NDArray[np.int64]
@@ -32,14 +33,27 @@ class Split:
     validation_groups: npt.NDArray[np.int64]
     dropped_labels: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), np.int64))
     distilled_px: npt.NDArray[np.float32] | None = None
+    distilled_test_px: npt.NDArray[np.float32] | None = None
 
-    def training_faces(self, faces: Faces) -> Faces:
-        """The training rows of all faces, without dropped labels, or with distilled ones."""
+    @property
+    def images_per_epoch(self) -> int:
+        """How many images train."""
+        return len(self.training) + (0 if self.distilled_test_px is None else len(self.distilled_test_px))
+
+    def training_faces(self, faces: Faces, test: Faces) -> Faces:
+        """The training rows of all faces, without dropped labels or with distilled ones; test images last."""
         keypoints = faces.keypoints.copy()
         keypoints[tuple(self.dropped_labels.T)] = np.nan
         if self.distilled_px is not None:
             keypoints[self.training] = self.distilled_px
-        return Faces(faces.images, keypoints, faces.ids).take(self.training)
+        training = Faces(faces.images, keypoints, faces.ids).take(self.training)
+        if self.distilled_test_px is None:
+            return training
+        return Faces(
+            np.concatenate([training.images, test.images]),
+            np.concatenate([training.keypoints, self.distilled_test_px]),
+            np.concatenate([training.ids, test.ids]),
+        )
 
 
 def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, Split]:
@@ -91,26 +105,40 @@ def read_split(run: Run, specialist: str, training: Faces | None = None) -> Spli
     or damaged, another specialist's, or names rows or points that are not among the faces.
     """
     record = _read_record(run, specialist)
-    distilled_px = None if record.taught_px is None else np.array(record.taught_px, np.float32)
+    distilled_px, distilled_test_px = (
+        None if taught is None else np.array(taught, np.float32)
+        for taught in (record.taught_px, record.taught_test_px)
+    )
     if training is not None:
         _refuse_unknown(run, specialist, record, distilled_px, training)
+        _refuse_unknown(run, specialist, record, distilled_test_px, training)
     return Split(
         np.array(record.training, np.int64),
         np.array(record.validation, np.int64),
         np.array(record.validation_groups, np.int64),
         np.array(record.dropped_labels, np.int64).reshape(-1, 2),
         distilled_px,
+        distilled_test_px,
     )
 
 
-def save_distilled_labels(run: Run, specialist: str, labels_px: npt.NDArray[np.floating]) -> None:
+def save_distilled_labels(
+    run: Run,
+    specialist: str,
+    labels_px: npt.NDArray[np.floating],
+    test_px: npt.NDArray[np.floating] | None = None,
+) -> None:
     """Keep with a specialist's split what is to train it in place of the labels.
 
     labels_px: of all training faces, shape (faces, points of the schema, 2); kept to a hundredth of a pixel.
+    test_px: of all test images, where they are to train, too.
     """
     record = _read_record(run, specialist)
-    distilled_px = labels_px[record.training].astype(np.float64).round(2)
-    write_record(run.split(specialist), record.model_copy(update={"taught_px": distilled_px.tolist()}))
+    taught = {"taught_px": labels_px[record.training], "taught_test_px": test_px}
+    kept = {
+        name: None if px is None else px.astype(np.float64).round(2).tolist() for name, px in taught.items()
+    }
+    write_record(run.split(specialist), record.model_copy(update=kept))
 
 
 def _read_record(run: Run, specialist: str) -> SplitRecord:

@@ -55,10 +55,28 @@ def test_training_faces_have_the_teachers_labels(teacher: Run, tiny_experiment: 
     predicted = predict_ensemble(
         teacher, teacher.read_experiment(), {"four": [0, 1], "eleven": [0]}, data.training.images
     )
-    learned = split.training_faces(data.training)
+    learned = split.training_faces(data.training, data.test)
     np.testing.assert_array_equal(learned.ids, split.training)
     np.testing.assert_allclose(learned.keypoints, predicted[split.training], atol=0.0051)
     assert (data.training.keypoints == LABEL_PX).all(), "those who validate are scored by the labels"
+
+
+def test_test_images_are_learned_behind_the_training_faces(
+    teacher: Run, tiny_experiment: Path, data: FaceData
+):
+    pupil, said = open_pupil(tiny_experiment, "distil_test_images=true"), list[str]()
+    split = distilled_splits(*pupil, data, said.append)["four"]
+    assert said == [f"{teacher.path}: predicting the labels of 20 training faces and 20 test images"]
+    learned, trained = split.training_faces(data.training, data.test), len(split.training)
+    assert split.images_per_epoch == len(learned.images) == trained + 20
+    # The test images are the training faces, too, and so are their labels.
+    np.testing.assert_array_equal(learned.images[trained:], data.training.images)
+    np.testing.assert_array_equal(learned.keypoints[trained:][split.training], learned.keypoints[:trained])
+
+
+def test_test_images_need_a_teacher(tiny_experiment: Path):
+    with pytest.raises(UserError, match="distil_test_images: expected a teacher that labels them"):
+        load_experiment(str(tiny_experiment), ["distil_test_images=true"])
 
 
 def test_a_run_keeps_what_it_was_taught(teacher: Run, tiny_experiment: Path, data: FaceData):

@@ -19,7 +19,9 @@ def _job(experiment_file: Path, *settings: str, only: tuple[MemberId, ...] = ())
         for name, rows in (("four", 8), ("eleven", 5))
     }
     experiment = load_experiment(str(experiment_file), settings)
-    return Job(run=Run(Path("tiny")), experiment=experiment, faces=NOBODY, splits=splits, only=only)
+    return Job(
+        run=Run(Path("tiny")), experiment=experiment, faces=NOBODY, splits=splits, test=NOBODY, only=only
+    )
 
 
 def test_all_members_are_wanted_in_their_order_unless_some_are_named(tiny_experiment: Path):

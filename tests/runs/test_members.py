@@ -102,6 +102,7 @@ class Setting:
             experiment=self.experiment,
             faces=NOBODY,
             splits=SPLITS,
+            test=NOBODY,
             members_at_once=at_once,
         )
         train_members(job, progress, stop or StopRequest(), remote)

@@ -74,7 +74,7 @@ def test_dropped_labels_train_nobody_and_validate_all_the_same(
     nose, eye = KAGGLE15.names.index("nose_tip"), KAGGLE15.names.index("left_eye_center")
     assert split.dropped_labels.tolist() == [[3, nose], [4, eye]]
     every_row = dataclasses.replace(split, training=np.arange(8))
-    unlabelled = np.argwhere(np.isnan(every_row.training_faces(data.training).keypoints[..., 0]))
+    unlabelled = np.argwhere(np.isnan(every_row.training_faces(data.training, data.test).keypoints[..., 0]))
     assert unlabelled.tolist() == [[3, nose], [4, eye]]
     assert np.isfinite(data.training.keypoints[:8]).all()
 

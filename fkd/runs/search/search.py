@@ -114,6 +114,7 @@ def _job(
         experiment=trial.experiment,
         faces=faces.training,
         splits=rows,
+        test=faces.test,
         store_url=store_url,
         only=[MemberId(specialist, 0)],
     )

@@ -150,6 +150,7 @@ def test_a_machine_that_does_not_see_the_store_says_so(tiny_experiment: Path, tm
         experiment=load_experiment(str(tiny_experiment)),
         faces=nobody,
         splits={},
+        test=nobody,
     )
     with pytest.raises(UserError, match=r"expected to find .*run, found none; give all machines a shared"):
         train_member(job, MemberId("four", 0), None)
