@@ -25,7 +25,7 @@ from fkd.training.member_files import load_best_weights
 from fkd.training.networks.build import build_model
 from fkd.training.predict import predict_pixels
 
-# Few, because most photos show one face; one shape for every call, so that a network is traced once.
+# Most photos show one face, which is not to cost as much as eight. A network is traced for these two shapes.
 _FACES_AT_ONCE = 8
 # Between its layers one member leaves cores idle; another's convolutions fill them.
 _MEMBERS_AT_ONCE = 2
@@ -91,7 +91,8 @@ class Ensemble:
         """A member's points in pixels, shape (n, points, 2)."""
         model = self.models[specialist]
         model.set_weights(self.weights[specialist][index])
-        return predict_pixels(model, self.experiment, specialist, faces, _FACES_AT_ONCE)
+        at_once = _FACES_AT_ONCE if len(faces) > 1 else 1
+        return predict_pixels(model, self.experiment, specialist, faces, at_once)
 
 
 def load_ensemble(run: Run, say: Say) -> Ensemble:
