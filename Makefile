@@ -72,7 +72,7 @@ demo: .venv/run ## A page on this machine: drop a photo, see its points
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.txt
 	$(FKD) demo
 
-onnx: .venv/run ## Install what the ONNX export needs
+onnx: .venv/run ## Install ONNX Runtime: quick predictions, and its export
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/onnx.txt
 
 ray: .venv/run ## Install what training on a Ray cluster needs

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fkd.deploy.photos import FacePoints
-    from fkd.ensemble.predict import Ensemble
+    from fkd.ensemble.ensemble import Ensemble
 
 __version__ = "0.1.0"
 __all__ = ["Ensemble", "__version__", "load", "predict_photo"]
@@ -49,7 +49,7 @@ def load(run: str | Path) -> "Ensemble":
         >>> ensemble.radii_px(spread_px).shape
         (2, 15)
     """
-    from fkd.ensemble.predict import find_run, load_ensemble
+    from fkd.ensemble.ensemble import find_run, load_ensemble
     from fkd.experiment.store import DEFAULT_STORE
 
     folder = Path(run)
@@ -87,6 +87,6 @@ def predict_photo(ensemble: "Ensemble", photo: str | Path) -> "list[FacePoints]"
 def __getattr__(name: str) -> Any:
     if name != "Ensemble":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fkd.ensemble.predict import Ensemble  # loads Keras
+    from fkd.ensemble.ensemble import Ensemble
 
     return Ensemble

@@ -239,12 +239,10 @@ def predict(
 ) -> None:
     """Find the faces of whole photos and write their points: a picture each, one JSON and one CSV for all."""
     from fkd.deploy.photos import list_photos, predict_photos
-    from fkd.ensemble.predict import find_run, load_ensemble
-    from fkd.training.device import require_visible_gpu
+    from fkd.ensemble.ensemble import find_run, load_ensemble
 
     run = find_run(store, run_name)
     photos = list_photos(photos, output)
-    require_visible_gpu()
     failed = predict_photos(load_ensemble(run, console.print), photos, output, console.print, yunet)
     console.print(f"{output / 'points.json'}, {output / 'points.csv'}: written")
     if failed:
@@ -254,9 +252,7 @@ def predict(
 def demo(store: Path, run_name: str | None, host: str, port: int, console: Console) -> None:
     """Show the page on which photos are dropped until it is stopped; it keeps nothing."""
     from fkd.deploy.demo import serve
-    from fkd.training.device import require_visible_gpu
 
-    require_visible_gpu()
     serve(store, run_name, host, port, console.print)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fkd.experiment.experiment import Experiment
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Converting members for ONNX Runtime takes seconds; the tests of that ask for it.
+os.environ["FKD_RUNTIME"] = "keras"
 
 # A minute and more each.
 LONGEST_FILES = {"test_ray_tasks.py", "test_cli.py", "test_preemption.py", "test_member_training.py"}

@@ -17,7 +17,7 @@ from tiny_experiment import TINY_EXPERIMENT
 
 from fkd.cli import main
 from fkd.core.errors import UserError
-from fkd.ensemble.predict import load_ensemble
+from fkd.ensemble.ensemble import load_ensemble
 from fkd.ensemble.selection_file import read_selection
 from fkd.experiment.store import Run
 

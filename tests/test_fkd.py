@@ -12,7 +12,7 @@ from written_members import select, write_member
 
 import fkd
 from fkd.core.errors import UserError
-from fkd.ensemble.predict import Ensemble
+from fkd.ensemble.ensemble import Ensemble
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run, open_run
 

@@ -25,7 +25,7 @@ from fkd.data.face_finder import find_faces_in_photo
 from fkd.data.photos import MAX_MEGAPIXELS, read_photo
 from fkd.deploy.demo_gate import Gate
 from fkd.deploy.photos import FacePoints, count_faces, draw_on_photo, predict_squares
-from fkd.ensemble.predict import Ensemble, find_run, load_ensemble
+from fkd.ensemble.ensemble import Ensemble, find_run, load_ensemble
 from fkd.experiment.store import Run, runs_in
 from fkd.runs.status import finished_members
 

@@ -14,19 +14,16 @@ import numpy.typing as npt
 from keras import ops
 
 from fkd.core.errors import UserError, one_line
-from fkd.core.keypoints import CENTRE_PX, HALF_WIDTH_PX, IMAGE_SIZE_PX, MAX_GREY
 from fkd.core.say import Say
 from fkd.data.faces import FaceData
 from fkd.deploy.model_card import CARD, CROP_FIRST, model_card, point_names, predicted_points
 from fkd.deploy.model_formats import FORMATS, Images, require_packages
+from fkd.ensemble.members_graph import member_outputs, to_pixels_layer
 from fkd.ensemble.predict import predict_ensemble
 from fkd.ensemble.selection import SelectionReport
 from fkd.ensemble.stacking import Stack
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
-from fkd.training.member_files import load_best_weights
-from fkd.training.networks.build import build_model
-from fkd.training.networks.codecs import codec_of
 
 # How many show whether a written model answers as it should, and how many what ranges its activations have.
 _FACES_CHECKED, _FACES_SHOWN = 32, 200
@@ -96,56 +93,22 @@ def ensemble_model(run: Run, experiment: Experiment, chosen: Mapping[str, Sequen
     Input: (batch, 96, 96) grey values as uint8; output: (batch, points, 2) pixels, x and y of the predicted
     points in schema order.
     """
-    layers, network = keras.layers, experiment.network
-    images = keras.Input((IMAGE_SIZE_PX, IMAGE_SIZE_PX), dtype="uint8", name="images")
-    # Scaled first: ONNX Runtime is slow where the last axis is 1.
-    greys = layers.Reshape((IMAGE_SIZE_PX, IMAGE_SIZE_PX, 1))(layers.Rescaling(1 / MAX_GREY)(images))
+    layers = keras.layers
+    images, outputs = member_outputs(run, experiment, chosen)
     averages = dict[tuple[int, ...], list[Any]]()  # by the points; several where folds share them
     for specialist, members in chosen.items():
-        points, outputs = tuple(experiment.point_indices(specialist).tolist()), {}
-        for index in sorted(set(members)):
-            member = build_model(network, len(points), experiment.member_seed(specialist, index))
-            load_best_weights(member, run.member(specialist, index))
-            outputs[index] = _member_points(_of_keras_alone(member), experiment, specialist, greys)
-        ordered = [outputs[index] for index in members]
+        ordered = [outputs[specialist][index] for index in members]
         average = _stacked(ordered, members) if isinstance(members, Stack) else layers.Average()(ordered)
-        averages.setdefault(points, []).append(average)
+        averages.setdefault(tuple(experiment.point_indices(specialist).tolist()), []).append(average)
     joined = layers.Concatenate(axis=1)([layers.Average()(folds) for folds in averages.values()])
     in_schema_order = ops.take(joined, np.argsort(np.concatenate(list(averages))).tolist(), axis=1)
-    return keras.Model(images, layers.Rescaling(HALF_WIDTH_PX, CENTRE_PX)(in_schema_order), name="ensemble")
+    return keras.Model(images, to_pixels_layer(in_schema_order), name="ensemble")
 
 
 def _stacked(outputs: Sequence[Any], stack: Stack) -> Any:
     """The weighted sum of members' points, shape (batch, points, 2)."""
     weights = stack.weights.astype(np.float32)[..., np.newaxis]
     return keras.layers.Add()([output * weight for output, weight in zip(outputs, weights, strict=True)])
-
-
-def _member_points(member: keras.Model, experiment: Experiment, specialist: str, greys: Any) -> Any:
-    """A member's points in [-1, 1] as the experiment's `prediction` asks, shape (batch, points, 2)."""
-
-    def read(pictures: Any) -> Any:
-        coordinates = codec_of(experiment.network).read(member(pictures), experiment.prediction.peaks)
-        return keras.layers.Reshape((-1, 2))(coordinates)
-
-    if not experiment.prediction.mirrored:
-        return read(greys)
-    both = read(ops.concatenate([greys, ops.flip(greys, axis=2)], axis=0))
-    as_they_are, mirrored = ops.split(both, 2, axis=0)
-    twins = experiment.twin_positions(specialist)
-    turned_back = ops.take(mirrored, twins, axis=1) * np.array([-1, 1], np.float32)
-    return keras.layers.Average()([as_they_are, turned_back])
-
-
-def _of_keras_alone(model: keras.Model) -> keras.Model:
-    """The same layers, in plain models: keras-hub's own class of model would need keras-hub to be loaded."""
-
-    def plain(layer: keras.Layer) -> keras.Layer:
-        if isinstance(layer, keras.Model):
-            return keras.Model(layer.inputs, layer.outputs, name=layer.name)
-        return layer
-
-    return keras.models.clone_model(model, clone_function=plain)
 
 
 def _write_checked(

@@ -1,8 +1,6 @@
 """The formats in which an ensemble is exported: how each is written, read again and used."""
 
-import logging
 import tempfile
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError
-from fkd.core.keypoints import IMAGE_SIZE_PX
+from fkd.ensemble.graph_file import ONNX_PACKAGES, open_onnx, write_onnx
 
 Images = npt.NDArray[np.uint8]  # (n, 96, 96)
 Predict = Callable[[Images], npt.NDArray[np.floating]]  # (n, points, 2) pixels
@@ -57,10 +55,7 @@ def _read_saved_model(path: Path) -> Predict:
 
 
 def _write_onnx(model: keras.Model, path: Path, faces: Images) -> None:
-    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it cannot convert, the reader refuses
-    model(np.zeros((1, IMAGE_SIZE_PX, IMAGE_SIZE_PX), np.uint8))  # Keras converts only what was called
-    with warnings.catch_warnings(action="ignore"):  # of the converter, about NumPy
-        model.export(path, format="onnx", verbose=False)
+    write_onnx(model, path)
 
 
 def _write_int8(model: keras.Model, path: Path, faces: Images) -> None:
@@ -77,7 +72,7 @@ def _write_int8(model: keras.Model, path: Path, faces: Images) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         exact, prepared = Path(folder) / "exact.onnx", Path(folder) / "prepared.onnx"
-        _write_onnx(model, exact, faces)
+        write_onnx(model, exact)
         quant_pre_process(exact, prepared, skip_symbolic_shape=True)
         quantization.quantize_static(
             prepared,
@@ -92,9 +87,7 @@ def _write_int8(model: keras.Model, path: Path, faces: Images) -> None:
 
 
 def _read_onnx(path: Path) -> Predict:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = open_onnx(path)
     return lambda images: session.run(None, {"images": images})[0]
 
 
@@ -105,8 +98,6 @@ def _onnx_usage(file: str) -> tuple[str, str, str]:
         'points_px = session.run(None, {"images": face[np.newaxis]})[0][0]',
     )
 
-
-_ONNX_PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
 
 FORMATS: Mapping[str, Format] = {
     "keras": Format(
@@ -134,7 +125,7 @@ FORMATS: Mapping[str, Format] = {
         _write_onnx,
         _read_onnx,
         _onnx_usage("ensemble.onnx"),
-        _ONNX_PACKAGES,
+        ONNX_PACKAGES,
     ),
     # A quarter of the size and a third of the time.
     "onnx-int8": Format(
@@ -142,7 +133,7 @@ FORMATS: Mapping[str, Format] = {
         _write_int8,
         _read_onnx,
         _onnx_usage("ensemble-int8.onnx"),
-        _ONNX_PACKAGES,
+        ONNX_PACKAGES,
         tolerance_px=2.0,
     ),
 }

@@ -21,7 +21,7 @@ from fkd.data.face_finder import FIVE_POINTS, find_faces_in_photo, frame_anew
 from fkd.data.labelled_photos import Square, cut_out
 from fkd.data.photos import PHOTO_SUFFIXES, Photo, read_photo
 from fkd.deploy.photo_drawing import draw_points, encode_picture
-from fkd.ensemble.predict import Ensemble
+from fkd.ensemble.ensemble import Ensemble
 
 Floats = npt.NDArray[np.float64]
 

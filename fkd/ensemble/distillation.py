@@ -47,7 +47,8 @@ def distilled_splits(run: Run, experiment: Experiment, data: FaceData, say: Say)
     for specialist, split in splits.items():
         _refuse_leak(distilled, former, experiment, specialist, split)
 
-    from fkd.ensemble.predict import chosen_members, predict_ensemble
+    from fkd.ensemble.ensemble import chosen_members
+    from fkd.ensemble.predict import predict_ensemble
 
     tests = len(data.test.ids) if experiment.distil_test_images else 0
     and_tests = f" and {tests:,} test images" if tests else ""

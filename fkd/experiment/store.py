@@ -5,7 +5,8 @@ models_store/<experiment>-<data set>/
   <specialist>/split.json
   <specialist>/<member>/{state.npz, state.previous.npz, history.csv, lock.txt,
                          best.weights.h5, validation.npy, done.json}
-  selection.json, radii.json, submission.csv and .json, predictions.png, report.html
+  selection.json, radii.json, members.onnx and .json
+  submission.csv and .json, predictions.png, report.html
 """
 
 import csv
@@ -168,6 +169,16 @@ class Run:
     def radii(self) -> Path:
         """How far off the chosen members' points may be."""
         return self.path / "radii.json"
+
+    @property
+    def members_graph(self) -> Path:
+        """The chosen members as one graph, where ONNX Runtime predicts."""
+        return self.path / "members.onnx"
+
+    @property
+    def members_graph_record(self) -> Path:
+        """What the graph was made of."""
+        return self.members_graph.with_suffix(".json")
 
     @property
     def label_outliers(self) -> Path:

@@ -6,7 +6,6 @@ Errors that depend on where the face happens to stand in the picture differ from
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import qmc
 
 from fkd.core.keypoints import CENTRE_PX
 
@@ -20,8 +19,11 @@ def view_matrices(count: int) -> list[Matrix]:
 
     The others spread evenly over angles, scales and shifts (Halton 1960); more begin with the same ones.
     """
-    draws = 2 * qmc.Halton(4, scramble=False).random(count) - 1
-    draws[0] = 0
+    draws = np.zeros((count, 4))
+    if count > 1:
+        from scipy.stats import qmc  # slow to load
+
+        draws[1:] = 2 * qmc.Halton(4, scramble=False).random(count)[1:] - 1
     matrices = []
     for angle, scale, *shift in draws:
         centre = CENTRE_PX, CENTRE_PX

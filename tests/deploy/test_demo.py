@@ -25,7 +25,7 @@ from fkd.core.files import atomic_write_json, sha256
 from fkd.core.keypoints import KAGGLE15, to_unit
 from fkd.data.synthetic.data_set import draw_synthetic_faces
 from fkd.deploy.demo import MAX_FILE_BYTES, answer_photo, build_page, remove_old, serve
-from fkd.ensemble.predict import find_run, load_ensemble
+from fkd.ensemble.ensemble import find_run, load_ensemble
 from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run, open_run
 from fkd.training.networks.build import build_model

@@ -24,7 +24,7 @@ from experiments.bench.subjects.rivals import RIVALS, FittedRival, fit_rival
 from fkd import load
 from fkd.data.source import load_data
 from fkd.deploy.photos import predict_photo
-from fkd.ensemble.predict import Ensemble
+from fkd.ensemble.ensemble import Ensemble
 from fkd.experiment.store import DEFAULT_STORE, Run
 from fkd.runs.splits import read_split
 
