@@ -9,9 +9,10 @@ radii_file      the radii as a run keeps them, radii.json
 validation      a specialist's labels and predictions, read once; label offsets of test images
 choice          a run's validations and the members that they choose
 ensemble        the chosen members in memory, for a few faces at a time
-predict         the chosen members' predictions by Keras: many images, or a few at a time
-graph_file      the same by ONNX Runtime, members.onnx
-members_graph   the chosen members as one Keras model
+keras_members   these by Keras
+graph_file      these by ONNX Runtime: members.onnx
+members_graph   these as one Keras model
+predict         the chosen members' predictions of many images, once
 label_offsets   what each source's labels are off by; the number of points tells the source
 label_outliers  labels that lie far outside the radius of an out-of-sample prediction
 distillation    labels that a trained ensemble gives a network to learn

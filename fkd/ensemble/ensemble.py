@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fkd.core.errors import UserError
 from fkd.core.metrics import spread_px
 from fkd.core.say import Say
+from fkd.ensemble.graph_file import Chosen, open_graph
 from fkd.ensemble.radii_file import EnsembleRadii, read_radii
 from fkd.ensemble.selection import join_specialists
 from fkd.ensemble.selection_file import read_selection
@@ -21,8 +22,6 @@ from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import Run, is_done, runs_in
 from fkd.runs.status import finished_members
 
-# Member numbers by specialist; a repeated number weighs double, those of a Stack have its weights.
-Chosen = Mapping[str, Sequence[int]]
 # By specialist: what each of its chosen members predicts, shape (members, n, points, 2) in pixels.
 Predictions = Mapping[str, npt.NDArray[np.float32]]
 # From the experiment, which says how, and faces (n, 96, 96) to the points of each member by specialist and
@@ -143,12 +142,9 @@ def find_run(store: Path, name: str | None) -> Run:
 
 def _find_members(run: Run, experiment: Experiment, chosen: Chosen, say: Say) -> Members:
     """The members as one graph where ONNX Runtime and what writes it are installed, else by Keras."""
-    from fkd.ensemble.graph_file import open_graph
-
     if graph := open_graph(run, experiment, chosen, say):
         return graph
-
-    from fkd.ensemble.predict import KerasMembers  # loads Keras
+    from fkd.ensemble.keras_members import KerasMembers  # loads Keras
 
     return KerasMembers.load(run, experiment, chosen)
 

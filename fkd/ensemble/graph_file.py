@@ -31,6 +31,10 @@ ONNX_PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
 RUNTIME_VARIABLE = "FKD_RUNTIME"
 _STANDARD_ERROR = 2
 
+# Bounds the memory of the activations.
+_FACES_AT_ONCE = 32
+
+# Member numbers by specialist; a repeated number weighs double, those of a Stack have its weights.
 Chosen = Mapping[str, Sequence[int]]
 Points = npt.NDArray[np.float32]
 
@@ -68,8 +72,10 @@ class GraphMembers:
 
     def _in_view(self, faces: npt.NDArray[np.uint8], matrix: npt.NDArray[np.float64]) -> list[Points]:
         """By specialist, shape (n, members, points, 2)."""
-        outputs = self.session.run(None, {"images": warp_faces(faces, matrix)})
-        return [unwarp_points(output, matrix) for output in outputs]
+        view = warp_faces(faces, matrix)
+        starts = range(0, len(view), _FACES_AT_ONCE)
+        parts = [self.session.run(None, {"images": view[at : at + _FACES_AT_ONCE]}) for at in starts]
+        return [unwarp_points(np.concatenate(output), matrix) for output in zip(*parts, strict=True)]
 
 
 def open_graph(run: Run, experiment: Experiment, chosen: Chosen, say: Say) -> GraphMembers | None:
