@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fkd import __version__
 from fkd.core.errors import UserError, one_line
 from fkd.core.interrupt import EXIT_INTERRUPTED, InterruptedTrainingError, end_on_sigint, stop_on_signals
 
@@ -81,8 +82,18 @@ _STORE = "models_store"
 _OBJECTS_BEFORE_COLLECTION = 50_000
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"fkd {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _before_any_verb() -> None:
+def _before_any_verb(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show fkd's version")
+    ] = False,
+) -> None:
     """Ensembles of small networks that find the keypoints of a face."""
     from fkd.core.backend import require_backend
 

@@ -17,6 +17,7 @@ from labelled_photos import write_dlib, write_imm, write_photo
 from repository import REPOSITORY
 from tiny_experiment import TINY_EXPERIMENT
 
+from fkd import __version__
 from fkd.cli import main
 
 ONE_EPOCH = ("--set", "training.max_epochs=1")
@@ -212,13 +213,14 @@ def test_a_name_that_the_terminal_cannot_show_is_no_trace(monkeypatch: pytest.Mo
 
 def test_a_network_is_taught_by_a_trained_run(store: Path, tiny_experiment: Path, faces_folder: Path):
     data = ("--data", faces_folder)
-    pupil = (tiny_experiment, *data, *ONE_EPOCH, "--set", "name=pupil", "--set", "teacher=tiny")
+    taught = ("name=pupil", "teacher=tiny", "distil_test_images=true")
+    pupil = (tiny_experiment, *data, *ONE_EPOCH, *(word for key in taught for word in ("--set", key)))
     complaint = fkd("train", *pupil, status=1)
     assert "expected a run with chosen members in models_store/tiny-faces" in complaint
     assert not (store / "pupil-faces").exists()
     fkd("select", tiny_experiment, *data)
     printed = fkd("train", *pupil)
-    assert "models_store/tiny-faces: predicting the labels of 30 training faces" in printed
+    assert "models_store/tiny-faces: predicting the labels of 30 training faces and 6 test images" in printed
     assert "3 of 3 members" in printed
     taught, labelled = (read_results(store / f"{name}-faces") for name in ("pupil", "tiny"))
     predictions = [name for name in taught if name.endswith("validation.npy")]
@@ -231,6 +233,10 @@ def test_tensorboard_logs_and_determinism_when_asked(tiny_experiment: Path, face
     settings = (*ONE_EPOCH, "--set", "training.deterministic=true")
     fkd("train", tiny_experiment, "--data", faces_folder, *settings, "--tensorboard")
     assert list(Path("models_store/tiny-faces/four/00/logs").glob("events*"))
+
+
+def test_the_version_is_shown():
+    assert fkd("--version") == f"fkd {__version__}\n"
 
 
 def test_help_imports_neither_keras_nor_the_data_libraries():

@@ -56,14 +56,13 @@ def assert_same_as_by_keras(run: Run, ensemble: Ensemble, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     "settings",
     [
-        ["prediction.mirrored=false"],
         ["prediction.mirrored=true", "prediction.views=3"],
         [
             "network={kind: residual, filters: [4, 8], output_level: 1, sigma_px: 4.0}",
             "prediction.mirrored=true",
         ],
     ],
-    ids=["as it is", "views", "maps"],
+    ids=["views", "maps"],
 )
 def test_a_graph_predicts_as_keras_does(
     tmp_path: Path, tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str]
