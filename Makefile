@@ -101,7 +101,7 @@ fuzz: .venv/test ## Damage inputs, run files and arguments N times and hold fkd 
 gradients: .venv/test ## Compare the gradients of small networks with oneDNN and without it (4 minutes)
 	.venv/bin/python tests/helpers/gradient_sweep.py
 
-bench: .venv/test $(if $(or $(findstring rivals,$(TOPICS)),$(findstring whole_photos,$(TOPICS)),$(if $(TOPICS),,all)),.venv/rivals/installed) ## Run the benchmarks and write experiments/BENCHMARKS.md (TOPICS="reading training": only these)
+bench: .venv/test $(if $(or $(filter rivals whole_photos,$(TOPICS)),$(if $(TOPICS),,all)),.venv/rivals/installed) ## Run the benchmarks and write experiments/BENCHMARKS.md (TOPICS="reading training": only these)
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	.venv/bin/python -m experiments.bench $(TOPICS)
 

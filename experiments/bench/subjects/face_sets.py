@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from experiments.bench.subjects.finished_run import CHAMPION
+from experiments.bench.subjects.finished_run import CHAMPION, stored_run
 from fkd.core.errors import UserError
 from fkd.data.source import load_data
 from fkd.ensemble.label_offsets import label_counts
-from fkd.experiment.store import DEFAULT_STORE, Run
 from fkd.runs.splits import read_split
 
 SOURCES = ("source A", "source B")
@@ -39,7 +38,7 @@ def champions_faces(data_folder: Path) -> tuple[FaceSet, FaceSet]:
 
     Raises UserError without the champion's run.
     """
-    run = Run(DEFAULT_STORE / f"{CHAMPION}-{data_folder.name}")
+    run = stored_run(CHAMPION, data_folder)
     if not run.experiment.is_file():
         raise UserError(
             f"{run.path}: expected the champion, found no such run; train it with: "

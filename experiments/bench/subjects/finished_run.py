@@ -30,11 +30,16 @@ def completely_labelled(run: Run, specialist: str, faces: Faces) -> npt.NDArray[
     return label_counts(keypoints_px) == keypoints_px.shape[1]
 
 
+def stored_run(experiment_name: str, data_folder: Path) -> Run:
+    """The run of an experiment on a data set, whether it is there or not."""
+    return Run(DEFAULT_STORE / f"{experiment_name}-{data_folder.name}")
+
+
 def table_of_run(
     file: Path, data_folder: Path, lines: Lines, experiment_name: str = CHAMPION
 ) -> pd.DataFrame:
     """The lines of all specialists, kept in `file`; raises UserError where there are neither run nor file."""
-    run = Run(DEFAULT_STORE / f"{experiment_name}-{data_folder.name}")
+    run = stored_run(experiment_name, data_folder)
     if run.experiment.is_file():
         experiment, faces = run.read_experiment(), load_data(str(data_folder), lambda line: None).training
         table = pd.DataFrame(

@@ -25,11 +25,10 @@ from experiments.bench.subjects.face_sets import (
     root_mean_square,
     without_kinds_offsets,
 )
-from experiments.bench.subjects.finished_run import CHAMPION
+from experiments.bench.subjects.finished_run import CHAMPION, stored_run
 from experiments.bench.subjects.labelled_photos import found_faces, imm_photos, without_offsets
 from experiments.bench.subjects.rivals import RIVALS, Pixels, Rival, fit_rival
 from fkd.deploy.model_formats import FORMATS
-from fkd.experiment.store import DEFAULT_STORE, Run
 
 OURS = (CHAMPION, "student")
 AT_ONCE = 64  # faces in a batch
@@ -87,7 +86,7 @@ def _ours(data_folder: Path, folder: Path) -> list[_System]:
     """The chosen members of those of our runs that are there as ONNX files, as they are and in 8 bits."""
     systems = []
     for name in OURS:
-        if not Run(DEFAULT_STORE / f"{name}-{data_folder.name}").selection.is_file():
+        if not stored_run(name, data_folder).selection.is_file():
             print(f"fkd {name}: left out, no members are chosen; train and submit it", flush=True)
             continue
         call = [FKD, "export", name, "--data", data_folder, "--to", folder / name]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from experiments.bench.rows import seconds
 from experiments.bench.subjects.face_sets import are_found, champions_faces
-from experiments.bench.subjects.finished_run import CHAMPION
+from experiments.bench.subjects.finished_run import CHAMPION, stored_run
 from experiments.bench.subjects.labelled_photos import (
     LabelledPhoto,
     Pixels,
@@ -25,7 +25,7 @@ from fkd import load
 from fkd.data.source import load_data
 from fkd.deploy.photos import predict_photo
 from fkd.ensemble.ensemble import Ensemble
-from fkd.experiment.store import DEFAULT_STORE, Run
+from fkd.experiment.store import Run
 from fkd.runs.splits import read_split
 
 # What a system finds is the labelled face where their centres are no further apart than this share of the
@@ -40,7 +40,7 @@ def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
     """NME, the mean distance in shares of the distance between the eyes, on faces that all systems find."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     training, _ = champions_faces(data_folder)
-    ensemble = load(DEFAULT_STORE / f"{CHAMPION}-{data_folder.name}")
+    ensemble = load(stored_run(CHAMPION, data_folder).path)
     systems: dict[str, Predict] = {f"fkd {CHAMPION}": partial(_ours, ensemble)}
     systems |= {rival.name: partial(_theirs, fit_rival(rival, training)) for rival in RIVALS}
     lines = [
