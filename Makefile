@@ -82,7 +82,7 @@ resnet: .venv/run ## Install what the ResNet experiments need
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/resnet.txt
 
 test: .venv/test lint types ## Lint, check types and run the tests
-	.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+	PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: .venv/test ## Check style
 	.venv/bin/ruff check

@@ -24,8 +24,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Converting members for ONNX Runtime takes seconds; the tests of that ask for it.
 os.environ["FKD_RUNTIME"] = "keras"
 
-# A minute and more each.
-LONGEST_FILES = {"test_ray_tasks.py", "test_cli.py", "test_preemption.py", "test_member_training.py"}
+# Half a minute and more each.
+LONGEST_FILES = (
+    "test_ray_tasks.py",
+    "test_member_training.py",
+    "test_preemption.py",
+    "test_experiment_files.py",
+    "test_cli.py",
+    "test_chaos.py",
+    "test_fuzz.py",
+    "test_processes.py",
+    "test_remote_store.py",
+    "test_search.py",
+    "test_damaged_runs.py",
+    "test_gradient_sweep.py",
+)
 
 # A property's speed is not what is tested, and two busy cores are slow.
 settings.register_profile("untimed", deadline=None)
@@ -39,7 +52,8 @@ def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that no process is left alone with one at the end."""
-    items.sort(key=lambda item: item.path.name not in LONGEST_FILES)
+    ranks = {name: rank for rank, name in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -82,6 +83,9 @@ def lead_a_group() -> None:
     """Let the processes that this one starts be found by its number; its temporary files are its own."""
     os.setpgid(0, 0)
     tempfile.tempdir = None  # as TMPDIR says, not as the process said that was forked
+    sys.dont_write_bytecode = (
+        True  # TensorFlow's generated code would leave its own among the temporary files
+    )
 
 
 def _stop_after(batches: int) -> None:
