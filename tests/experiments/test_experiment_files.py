@@ -24,7 +24,13 @@ from fkd.training.member_training import MemberTraining, train_together
 from fkd.training.network_pool import NetworkPool
 from fkd.training.networks.build import build_model
 
-NOT_EXPERIMENTS = ("comparisons/comparison", "comparisons/ablation", "spot/skypilot", "spot/ray-cluster")
+NOT_EXPERIMENTS = (
+    "comparisons/comparison",
+    "comparisons/ablation",
+    "comparisons/pixel-changes",
+    "spot/skypilot",
+    "spot/ray-cluster",
+)
 NAMES = sorted(
     name
     for file in (REPOSITORY / EXPERIMENTS_FOLDER).rglob("*.yaml")

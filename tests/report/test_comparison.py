@@ -194,7 +194,7 @@ def test_runs_without_a_common_row_are_refused(tmp_path: Path, data: FaceData):
 
 
 @pytest.mark.usefixtures("in_the_repository")
-@pytest.mark.parametrize("name", ["comparison", "ablation"])
+@pytest.mark.parametrize("name", ["comparison", "ablation", "pixel-changes"])
 def test_the_comparisons_of_the_repository_name_experiments_that_load(name: str):
     comparison = load_comparison(Path(f"experiments/comparisons/{name}.yaml"))
     for table in comparison.tables:
