@@ -27,11 +27,13 @@ TOPICS = (
     "growth",
     "near_duplicates",
     "cluster",
+    "side_by_side",
     "profile_epoch",
     "passes",
     "combining",
     "limits",
     "radii",
+    "imm",
     "rivals",
     "whole_photos",
 )

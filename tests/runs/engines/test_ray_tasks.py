@@ -111,7 +111,9 @@ def test_members_survive_the_loss_of_a_node_and_of_the_driver(
 def test_what_is_wrong_itself_is_not_tried_again(
     nodes: Nodes, faces_folder: Path, workplace: Path, tiny_experiment: Path
 ):
-    wrong = ["--set", "training.optimizer.learning_rate=1e30", "--set", "resources.cpus=1"]
+    one = "specialists={all: {keypoints: all, rows: any, batch_size: 4, members: 1}}"
+    settings = (one, "training.optimizer.learning_rate=1e30", "resources.cpus=1")
+    wrong = [word for setting in settings for word in ("--set", setting)]
     arguments = ["train", "tiny.yaml", "--data", faces_folder, *wrong]
     complaint = fkd(*arguments, "--engine", "ray", "--address", nodes.address, status=1)
     assert "the training diverged; lower training.optimizer.learning_rate" in complaint
