@@ -81,6 +81,7 @@ ray: .venv/run ## Install what training on a Ray cluster needs
 resnet: .venv/run ## Install what the ResNet experiments need
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/resnet.txt
 
+# Many processes import the same modules: their bytecode is kept, whatever the environment says.
 test: .venv/test lint types ## Lint, check types and run the tests
 	PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 

@@ -19,6 +19,7 @@ from fkd.experiment.store import DEFAULT_STORE, Run
 from fkd.runs.splits import read_split
 
 CHAMPION, PUBLISHED = "champion", "ensemble"
+OURS = (CHAMPION, "student")
 
 # The lines of a table for one specialist.
 Lines = Callable[[Run, Experiment, str, Faces], list[dict[str, object]]]

@@ -9,14 +9,15 @@ import pandas as pd
 
 from experiments.bench.conditions import REPOSITORY
 from experiments.bench.subjects.face_sets import root_mean_square
-from experiments.bench.subjects.finished_run import CHAMPION, stored_run
+from experiments.bench.subjects.finished_run import OURS, stored_run
 from experiments.bench.subjects.labelled_photos import found_faces, imm_photos, without_offsets
 from fkd import load
 from fkd.core.errors import UserError
+from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run
 from fkd.report.comparison import load_comparison
 
-COMPARISON = REPOSITORY / "experiments/comparisons/pixel-changes.yaml"
+_COMPARISON = REPOSITORY / "experiments/comparisons/pixel-changes.yaml"
 
 
 def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
@@ -38,13 +39,11 @@ def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
                 "offsets removed": root_mean_square(without_px),
             }
         )
-    return {"Runs on IMM's 120 faces": pd.DataFrame(lines)}
+    return {f"Runs on IMM's {len(faces)} faces": pd.DataFrame(lines)}
 
 
 def _runs(data_folder: Path) -> dict[str, Run]:
-    rows = [row for table in load_comparison(COMPARISON).tables for row in table.rows]
-    runs = {name: stored_run(name, data_folder) for name in (CHAMPION, "student")}
-    for row in rows:
-        name = f"{row.experiment.replace('/', '-')}-{data_folder.name}"
-        runs[row.system] = Run(stored_run(CHAMPION, data_folder).path.parent / "comparison" / name)
-    return runs
+    names = {name: name for name in OURS}
+    for table in load_comparison(_COMPARISON).tables:
+        names |= {row.system: f"comparison/{load_experiment(row.experiment).name}" for row in table.rows}
+    return {system: stored_run(name, data_folder) for system, name in names.items()}

@@ -25,12 +25,11 @@ from experiments.bench.subjects.face_sets import (
     root_mean_square,
     without_kinds_offsets,
 )
-from experiments.bench.subjects.finished_run import CHAMPION, stored_run
+from experiments.bench.subjects.finished_run import OURS, stored_run
 from experiments.bench.subjects.labelled_photos import found_faces, imm_photos, without_offsets
 from experiments.bench.subjects.rivals import RIVALS, Pixels, Rival, fit_rival
 from fkd.deploy.model_formats import FORMATS
 
-OURS = (CHAMPION, "student")
 AT_ONCE = 64  # faces in a batch
 
 Images = npt.NDArray[np.uint8]

@@ -83,9 +83,8 @@ def lead_a_group() -> None:
     """Let the processes that this one starts be found by its number; its temporary files are its own."""
     os.setpgid(0, 0)
     tempfile.tempdir = None  # as TMPDIR says, not as the process said that was forked
-    sys.dont_write_bytecode = (
-        True  # TensorFlow's generated code would leave its own among the temporary files
-    )
+    # TensorFlow's generated code would leave its bytecode among the temporary files.
+    sys.dont_write_bytecode = True
 
 
 def _stop_after(batches: int) -> None:
