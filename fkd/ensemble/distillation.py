@@ -1,6 +1,10 @@
-"""Distillation: a network learns what a trained ensemble predicts, not the labels (Hinton et al. 2015)."""
+"""Distillation: a network learns what a trained ensemble predicts, not the labels (Hinton et al. 2015).
+
+Or it learns both: labels where there are some, and elsewhere predictions (Xie et al. 2020, "Noisy Student").
+"""
 
 import numpy as np
+import numpy.typing as npt
 
 from fkd.core.errors import UserError
 from fkd.core.say import Say
@@ -33,10 +37,11 @@ def find_distilled_run(run: Run, experiment: Experiment, data: FaceData) -> Run 
 
 
 def distilled_splits(run: Run, experiment: Experiment, data: FaceData, say: Say) -> dict[str, Split]:
-    """Every specialist's split; where the experiment names a `teacher`, that ensemble's labels train.
+    """Every specialist's split; where the experiment names a `teacher`, what that ensemble predicts trains.
 
-    They are predicted once and kept with the split. Raises UserError as `make_splits` and
-    `find_distilled_run` do, and where the ensemble was trained on a face that is to validate the new members.
+    `teacher_weight` tells how much of the labels stays. Predictions are made once and kept with the split.
+    Raises UserError as `make_splits` and `find_distilled_run` do, and where the ensemble was trained on a
+    face that is to validate the new members.
     """
     splits = make_splits(run, experiment, data)
     predicted = all(split.distilled_px is not None for split in splits.values())
@@ -54,12 +59,23 @@ def distilled_splits(run: Run, experiment: Experiment, data: FaceData, say: Say)
     and_tests = f" and {tests:,} test images" if tests else ""
     say(f"{distilled.path}: predicting the labels of {len(data.training.ids):,} training faces{and_tests}")
     chosen = chosen_members(distilled, former, say)
-    labels_px = predict_ensemble(distilled, former, chosen, data.training.images)
+    predicted_px = predict_ensemble(distilled, former, chosen, data.training.images)
     test_px = predict_ensemble(distilled, former, chosen, data.test.images) if tests else None
-    for specialist in splits:
-        save_distilled_labels(run, specialist, labels_px, test_px)
+    for specialist, split in splits.items():
+        labels_px = split.kept_labels(data.training.keypoints)
+        save_distilled_labels(run, specialist, _blended(predicted_px, labels_px, experiment), test_px)
     # Read back, so that a training learns the same numbers from its first start as from its next.
     return {specialist: read_split(run, specialist, data.training) for specialist in splits}
+
+
+def _blended(
+    predicted_px: npt.NDArray[np.floating], labels_px: npt.NDArray[np.floating], experiment: Experiment
+) -> npt.NDArray[np.floating]:
+    """Both by the teacher's weight; where one of them is NaN, the other."""
+    weight = experiment.teacher_weight
+    both_px = weight * predicted_px + (1 - weight) * labels_px
+    one_px = np.where(np.isnan(labels_px), predicted_px, labels_px)
+    return np.where(np.isnan(both_px), one_px, both_px)
 
 
 def _refuse_leak(

@@ -35,6 +35,8 @@ class Experiment(Settings):
     learns from the labels that it names. It is read once, when a run begins.
     teacher: another experiment, trained on the same data; what it predicts of the training faces is learned
     in place of their labels.
+    teacher_weight: its share in what is learned where there is a label. With 0 the labels stay as they are,
+    and the teacher's predictions take the places of missing ones alone.
     distil_test_images: what the teacher predicts of the test images is learned, too.
     """
 
@@ -44,6 +46,7 @@ class Experiment(Settings):
     validation_fraction: float = Field(0.2, ge=0.0001, lt=1)
     dropped_labels: str | None = None
     teacher: Name | None = None
+    teacher_weight: float = Field(1.0, ge=0, le=1)
     distil_test_images: bool = False
     network: Network
     training: Training = Training()

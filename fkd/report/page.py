@@ -12,6 +12,7 @@ import matplotlib
 import matplotlib.figure
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from PIL import Image
@@ -150,11 +151,9 @@ def _small_png(pixels: npt.NDArray[np.uint8], theme: Theme) -> bytes:
         common = Image.fromarray(colourful[np.newaxis]).quantize(places).getpalette() or []
         wanted.append(np.reshape(common, (-1, 3)))
     palette = np.concatenate(wanted).astype(np.uint8)
-    _, first, colour_of_pixel = np.unique(
-        red << 16 | green << 8 | blue, return_index=True, return_inverse=True
-    )
+    colour_of_pixel, packed = pd.factorize((red << 16 | green << 8 | blue).ravel())
     # Pillow's own choice is coarse: it takes all colours of a box of 4 x 4 x 4 for one.
-    _, nearest = KDTree(palette).query(pixels.reshape(-1, 3)[first])
+    _, nearest = KDTree(palette).query(np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1))
     picture = Image.fromarray(nearest.astype(np.uint8)[colour_of_pixel].reshape(pixels.shape[:2]))
     picture.putpalette(palette.tobytes())
     file = io.BytesIO()

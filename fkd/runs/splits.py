@@ -40,10 +40,15 @@ class Split:
         """How many images train."""
         return len(self.training) + (0 if self.distilled_test_px is None else len(self.distilled_test_px))
 
+    def kept_labels(self, labels_px: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The labels of all faces, NaN in place of dropped ones; both of shape (faces, points, 2)."""
+        kept_px = labels_px.copy()
+        kept_px[tuple(self.dropped_labels.T)] = np.nan
+        return kept_px
+
     def training_faces(self, faces: Faces, test: Faces) -> Faces:
         """The training rows of all faces, without dropped labels or with distilled ones; test images last."""
-        keypoints = faces.keypoints.copy()
-        keypoints[tuple(self.dropped_labels.T)] = np.nan
+        keypoints = self.kept_labels(faces.keypoints)
         if self.distilled_px is not None:
             keypoints[self.training] = self.distilled_px
         training = Faces(faces.images, keypoints, faces.ids).take(self.training)

@@ -33,8 +33,7 @@ class NetworkPool:
         self._optimizer_at_start: list[npt.NDArray[Any]] = []
         self._steps: dict[tuple[int, ...], Step] = {}  # by the networks that a step trains
         self._codec = codec_of(experiment.network)
-        # Predictions are always made in float32, as they are when the training is long over.
-        self._evaluated = build_model(experiment.network, self._points, (0,))
+        self._evaluated: keras.Model | None = None
 
     def take(self, seed: Sequence[int]) -> keras.Model:
         """A compiled network with the weights that the seed gives and an optimizer at its first step."""
@@ -42,6 +41,8 @@ class NetworkPool:
         fresh = build_model(self._experiment.network, self._points, seed)
         _assign(model.variables, fresh.variables)
         _assign(model.optimizer.variables, self._optimizer_at_start)
+        # Predictions are always made in float32, as they are when the training is long over.
+        self._evaluated = self._evaluated or fresh
         return model
 
     def give_back(self, model: keras.Model) -> None:
@@ -64,6 +65,7 @@ class NetworkPool:
 
         There is one for the whole pool: the next call changes it.
         """
+        assert self._evaluated, "a network is taken before it is evaluated"
         _assign(self._evaluated.variables, model.variables)
         model.optimizer.finalize_variable_values(self._evaluated.trainable_variables)
         _assign(self._evaluated.variables, self._evaluated.variables)
@@ -108,7 +110,8 @@ def _tensorflow_step(
     image = tf.TensorSpec((None, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 1), tf.float32)
     signature = [(image, tf.TensorSpec((None, targets), tf.float32))] * len(models)
 
-    @tf.function(input_signature=signature, jit_compile=models[0].jit_compile)
+    # Nothing in it is for AutoGraph to rewrite, which would take a fifth of the tracing.
+    @tf.function(input_signature=signature, jit_compile=models[0].jit_compile, autograph=False)
     def step(*batches: Batch) -> list[dict[str, Any]]:
         return [train(model, batch) for model, batch in zip(models, batches, strict=True)]
 

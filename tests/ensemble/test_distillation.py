@@ -74,6 +74,26 @@ def test_test_images_are_learned_behind_the_training_faces(
     np.testing.assert_array_equal(learned.keypoints[trained:][split.training], learned.keypoints[:trained])
 
 
+@pytest.mark.parametrize("weight", [0, 0.25])
+def test_labels_keep_their_share_and_the_teacher_fills_gaps(
+    weight: float, teacher: Run, tiny_experiment: Path, data: FaceData
+):
+    missing, dropped = (KAGGLE15.names.index(f"{side}_eye_inner_corner") for side in ("right", "left"))
+    data.training.keypoints[:, missing] = np.nan
+    labels = tiny_experiment.with_name("labels.csv")
+    labels.write_text("row,keypoint\n" + "".join(f"{row},left_eye_inner_corner\n" for row in range(20)))
+    asked = (f"teacher_weight={weight}", f"dropped_labels={labels}", "specialists.eleven.rows=any")
+    split = distilled_splits(*open_pupil(tiny_experiment, *asked), data, print)["four"]
+    predicted = predict_ensemble(
+        teacher, teacher.read_experiment(), {"four": [0, 1], "eleven": [0]}, data.training.images
+    )[split.training]
+    learned = split.training_faces(data.training, data.test).keypoints
+    unlabelled = [missing, dropped]
+    np.testing.assert_allclose(learned[:, unlabelled], predicted[:, unlabelled], atol=0.0051)
+    others = np.delete(learned - weight * predicted, unlabelled, axis=1)
+    np.testing.assert_allclose(others, (1 - weight) * LABEL_PX, atol=0.0051)
+
+
 def test_test_images_need_a_teacher(tiny_experiment: Path):
     with pytest.raises(UserError, match="distil_test_images: expected a teacher that labels them"):
         load_experiment(str(tiny_experiment), ["distil_test_images=true"])

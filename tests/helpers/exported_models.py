@@ -73,7 +73,7 @@ def save_constant_member(
 
 
 def run_as_a_stranger(cards: Mapping[Path, str]) -> list[np.ndarray]:
-    """What each card's lines say of `face.png`, the first image, in a process without fkd and keras-hub.
+    """What each card's lines say of `face.png`, the first image, in a process without fkd and its packages.
 
     cards: the lines by the folder in which they are run.
     """
@@ -81,7 +81,8 @@ def run_as_a_stranger(cards: Mapping[Path, str]) -> list[np.ndarray]:
         cv2.imwrite(str(folder / "face.png"), IMAGES[0])
     work = [(str(folder), lines) for folder, lines in cards.items()]
     code = (
-        "import os, sys, numpy\nsys.modules['fkd'] = sys.modules['keras_hub'] = None\n"
+        "import os, sys, numpy\n"
+        "sys.modules |= dict.fromkeys(('fkd', 'keras_hub', 'sklearn', 'jax'))\n"
         f"for folder, lines in {work!r}:\n"
         "    os.chdir(folder)\n"
         "    exec(lines, names := {})\n"

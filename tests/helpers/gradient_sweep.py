@@ -22,8 +22,6 @@ from typing import Any
 
 import numpy as np
 
-from fkd.training.device import precision_here
-
 # Of the gradient's norm: ReLUs open and close by rounding. What was written over differs by its own size.
 TOLERANCE = 0.05
 GUARDED = {"MALLOC_CHECK_": "3", "MALLOC_PERTURB_": "165"}
@@ -91,6 +89,8 @@ def differences(asked: list[dict[str, Any]]) -> list[str]:
 
     In bfloat16, where the processor has it, they are made, and not compared: its rounding is too coarse.
     """
+    from fkd.training.device import precision_here
+
     expected = differentiate([(network, "float32") for network in asked], {"TF_ENABLE_ONEDNN_OPTS": "0"})
     guard = GUARDED
     if library := ctypes.util.find_library("c_malloc_debug"):
@@ -115,6 +115,8 @@ def main() -> None:
     parser.add_argument("--into", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.into:
+        # Keras and TensorFlow load them where they are installed, which takes seconds.
+        sys.modules |= {"sklearn": None, "jax": None}
         rows = []
         for network, precision in json.load(sys.stdin):
             print(network, precision, flush=True)

@@ -1,13 +1,14 @@
 import csv
 import json
 from contextlib import suppress
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 from rich.console import Console
+from tiny_experiment import TINY_EXPERIMENT
 
 import fkd.training.member_files
 import fkd.training.member_training
@@ -49,11 +50,16 @@ def _train(
     why_stop: str | None = None,
     validation: Faces | None = None,
     stop_after: int = 1,
+    pool: NetworkPool | None = None,
 ) -> MemberFolder:
-    pool = NetworkPool(experiment, "four", images_per_epoch=20)
+    pool = pool or _pool(experiment)
     folder, steps = _member(store, experiment, pool, index, why_stop, validation, stop_after)
     train_together(pool, [steps])
     return folder
+
+
+def _pool(experiment: Experiment) -> NetworkPool:
+    return NetworkPool(experiment, "four", images_per_epoch=20)
 
 
 def _member(
@@ -143,6 +149,13 @@ def _kill_in(monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: str,
     monkeypatch.setattr(module, function, dying)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> MemberFolder:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "tiny.yaml").write_text(TINY_EXPERIMENT)
+    return _train(folder, _load(folder / "tiny.yaml"))
+
+
 # 20 images in batches of 8 are three batches an epoch; with checkpoint_seconds=0 every batch is saved.
 @pytest.mark.parametrize(
     ("checkpoint_seconds", "module", "function", "call"),
@@ -157,6 +170,7 @@ def _kill_in(monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: str,
     ],
 )
 def test_resumed_is_bit_identical_to_undisturbed(
+    undisturbed: MemberFolder,
     tmp_path: Path,
     tiny_experiment: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -166,7 +180,6 @@ def test_resumed_is_bit_identical_to_undisturbed(
     call: int,
 ):
     experiment = _load(tiny_experiment, f"training.checkpoint_seconds={checkpoint_seconds}")
-    undisturbed = _train(tmp_path / "a", experiment)
     with monkeypatch.context() as patch:
         _kill_in(patch, module, function, call)
         with pytest.raises(_KilledError):
@@ -174,13 +187,16 @@ def test_resumed_is_bit_identical_to_undisturbed(
     _same_training(undisturbed, _train(tmp_path / "b", experiment))
 
 
-def test_a_stop_ends_the_batch_in_hand_saves_and_says_so(tmp_path: Path, tiny_experiment: Path):
+def test_a_stop_ends_the_batch_in_hand_saves_and_says_so(
+    undisturbed: MemberFolder, tmp_path: Path, tiny_experiment: Path
+):
     experiment = _load(tiny_experiment)
+    pools = cycle([_pool(experiment), _pool(experiment)])
     for epoch, batch in [(0, 1), (0, 2), (0, 3), (1, 0), (1, 1)]:
         place = f"epoch {epoch}, batch {batch}"
         with pytest.raises(InterruptedTrainingError, match=f"^SIGTERM: four/00 is saved after {place}; run"):
-            _train(tmp_path / "b", experiment, why_stop="SIGTERM")
-    _same_training(_train(tmp_path / "a", experiment), _train(tmp_path / "b", experiment))
+            _train(tmp_path, experiment, why_stop="SIGTERM", pool=next(pools))
+    _same_training(_train(tmp_path, experiment, pool=next(pools)), undisturbed)
 
 
 def test_states_are_saved_checkpoint_seconds_apart(
@@ -206,8 +222,9 @@ def test_states_are_saved_checkpoint_seconds_apart(
 def test_a_member_does_not_depend_on_the_others(tmp_path: Path, tiny_experiment: Path):
     experiment = _load(tiny_experiment)
     alone = _train(tmp_path / "a", experiment, index=1)
-    _train(tmp_path / "b", experiment, index=0)
-    _same_training(alone, _train(tmp_path / "b", experiment, index=1))
+    pool = _pool(experiment)
+    _train(tmp_path / "b", experiment, index=0, pool=pool)
+    _same_training(alone, _train(tmp_path / "b", experiment, index=1, pool=pool))
 
 
 @pytest.mark.parametrize("shared", ["false", "true"])
@@ -215,11 +232,11 @@ def test_members_trained_at_once_are_those_trained_alone(tmp_path: Path, tiny_ex
     experiment = _load(tiny_experiment, "specialists.four.members=3", f"training.shared_batches={shared}")
     with pytest.raises(InterruptedTrainingError):  # so one is ahead, and one batch is smaller than the others
         _train(tmp_path / "b", experiment, index=1, why_stop="SIGTERM")
-    pool = NetworkPool(experiment, "four", images_per_epoch=20)
+    pool, pool_of_one = _pool(experiment), _pool(experiment)
     members = [_member(tmp_path / "b", experiment, pool, index) for index in range(3)]
     train_together(pool, [steps for _, steps in members])
     for index, (folder, _) in enumerate(members):
-        alone = _train(tmp_path / "a", experiment, index)
+        alone = _train(tmp_path / "a", experiment, index, pool=pool_of_one)
         np.testing.assert_allclose(np.load(folder.validation), np.load(alone.validation), atol=0.01)
         assert damaged_files(folder) == []
         for record, expected in zip(_history(folder), _history(alone), strict=True):
@@ -251,7 +268,8 @@ def test_a_step_trains_all_that_are_not_at_their_end_and_an_interruption_waits_f
 
 def test_members_differ(tmp_path: Path, tiny_experiment: Path):
     experiment = _load(tiny_experiment)
-    first, second = (np.load(_train(tmp_path, experiment, index).validation) for index in (0, 1))
+    pool = _pool(experiment)
+    first, second = (np.load(_train(tmp_path, experiment, i, pool=pool).validation) for i in (0, 1))
     assert np.abs(first - second).max() > 0.1
 
 
@@ -300,10 +318,12 @@ def test_every_kind_resumes_bit_identically(tmp_path: Path, tiny_experiment: Pat
     experiment = _load(
         tiny_experiment, "training.checkpoint_seconds=0", f"training.max_epochs={epochs}", *settings
     )
-    undisturbed = _train(tmp_path / "a", experiment)
+    # By turns in two networks, so that each still has in it what is older or newer than the state.
+    pools = cycle([_pool(experiment), _pool(experiment)])
+    undisturbed = _train(tmp_path / "a", experiment, pool=next(pools))
     for _ in range(epochs * 2):  # in the middle and at the end of every epoch
         with suppress(InterruptedTrainingError):
-            _train(tmp_path / "b", experiment, why_stop="SIGTERM", stop_after=2)
+            _train(tmp_path / "b", experiment, why_stop="SIGTERM", stop_after=2, pool=next(pools))
     _same_training(_train(tmp_path / "b", experiment), undisturbed)
     rates = [float(record["learning_rate"]) for record in _history(undisturbed)]
     assert ("schedule" in str(settings)) == (rates[-1] < rates[0])
