@@ -150,12 +150,12 @@ def test_jax_trains_too(tiny_experiment: Path, faces_folder: Path, monkeypatch: 
     # Two full batches of one specialist: JAX compiles a step for every size of a batch.
     one = "specialists={all: {keypoints: all, rows: any, batch_size: 4, members: 1}}"
     options = (tiny_experiment, "--data", faces_folder, "--set", one, "--set", "training.max_images=8")
-    calls = [[*map(str, (verb, *options))] for verb in ("train", "submit")]
+    calls = [["fkd", verb, *map(str, options)] for verb in ("train", "submit")]
     # Both in one process: loading JAX and Keras takes longer than either.
     code = f"""
 import sys
 from fkd.cli import main
-for sys.argv[1:] in {calls}:
+for sys.argv in {calls}:
     try:
         main()
     except SystemExit as end:
@@ -163,6 +163,7 @@ for sys.argv[1:] in {calls}:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
     assert "through jax" in done.stdout
     assert "submission.csv" in done.stdout
 

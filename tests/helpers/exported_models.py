@@ -73,9 +73,9 @@ def save_constant_member(
 
 
 def run_as_a_stranger(cards: Mapping[Path, str]) -> list[np.ndarray]:
-    """What each card's lines say of `face.png`, the first image, in a process without fkd and its packages.
+    """What each card's lines say of `face.png`, the first image, in a process without fkd.
 
-    cards: the lines by the folder in which they are run.
+    Nor can it import keras-hub, scikit-learn or JAX. cards: the lines by the folder in which they are run.
     """
     for folder in cards:
         cv2.imwrite(str(folder / "face.png"), IMAGES[0])

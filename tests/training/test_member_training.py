@@ -318,7 +318,7 @@ def test_every_kind_resumes_bit_identically(tmp_path: Path, tiny_experiment: Pat
     experiment = _load(
         tiny_experiment, "training.checkpoint_seconds=0", f"training.max_epochs={epochs}", *settings
     )
-    # By turns in two networks, so that each still has in it what is older or newer than the state.
+    # By turns in two networks, each of which still holds weights older or newer than the saved state.
     pools = cycle([_pool(experiment), _pool(experiment)])
     undisturbed = _train(tmp_path / "a", experiment, pool=next(pools))
     for _ in range(epochs * 2):  # in the middle and at the end of every epoch
