@@ -76,6 +76,11 @@ def test_imports_go_down(path: Path):
         assert other == own or FLOOR[other] < FLOOR[own], f"{_module(path)} imports {imported}"
 
 
+def test_keras_is_taken_lean():
+    taken = re.compile("^ *(from|import) keras\\b", re.MULTILINE)
+    assert {_module(path) for path in FILES if taken.search(path.read_text())} == {"core.lean_keras"}
+
+
 def test_there_is_no_circle():
     # Raises CycleError, which names the circle.
     assert TopologicalSorter({_module(path): _imports(path) for path in FILES}).static_order()

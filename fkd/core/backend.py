@@ -11,16 +11,24 @@ from fkd.core.errors import UserError
 _BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def require_backend() -> None:
-    """Raise UserError where the backend that Keras is told to take is not installed or cannot train."""
-    file = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
+def wanted_backend() -> str:
+    """The backend that Keras is told to take, by KERAS_BACKEND or by its own file."""
     backend = os.environ.get("KERAS_BACKEND")
     with suppress(OSError, ValueError, AttributeError):  # Keras passes over a damaged file, too
-        backend = backend or json.loads(file.read_text()).get("backend")
-    backend = backend or _BACKENDS[0]
+        backend = backend or json.loads(_keras_file().read_text()).get("backend")
+    return backend or _BACKENDS[0]
+
+
+def require_backend() -> None:
+    """Raise UserError where the backend that Keras is told to take is not installed or cannot train."""
+    backend = wanted_backend()
     if backend not in _BACKENDS or not find_spec(backend):
         installed = [name for name in _BACKENDS if find_spec(name)]
         raise UserError(
-            f"KERAS_BACKEND or {file}: expected a backend that is installed and can train "
+            f"KERAS_BACKEND or {_keras_file()}: expected a backend that is installed and can train "
             f"({', '.join(installed)}), received {backend}; set KERAS_BACKEND to one of these"
         )
+
+
+def _keras_file() -> Path:
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-from keras import ops
 
 from fkd.core.errors import UserError, one_line
+from fkd.core.lean_keras import keras, ops
 from fkd.core.say import Say
 from fkd.data.faces import FaceData
 from fkd.deploy.model_card import CARD, CROP_FIRST, model_card, point_names, predicted_points

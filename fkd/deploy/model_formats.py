@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError
+from fkd.core.lean_keras import keras
 from fkd.ensemble.graph_file import ONNX_PACKAGES, open_onnx, write_onnx
 
 Images = npt.NDArray[np.uint8]  # (n, 96, 96)

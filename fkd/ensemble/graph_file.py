@@ -24,7 +24,7 @@ from fkd.experiment.store import Run, has_checksum
 from fkd.training.test_time_augmentation import unwarp_points, view_matrices, warp_faces
 
 if TYPE_CHECKING:
-    import keras
+    from fkd.core.lean_keras import keras
 
 ONNX_PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
 # `keras` in this variable predicts by Keras though ONNX Runtime is installed.

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
+from fkd.core.lean_keras import keras
 from fkd.ensemble.graph_file import Chosen
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run

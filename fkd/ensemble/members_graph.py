@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 
 from fkd.core.keypoints import CENTRE_PX, HALF_WIDTH_PX, IMAGE_SIZE_PX, MAX_GREY
+from fkd.core.lean_keras import keras, ops
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
 from fkd.training.member_files import load_best_weights

@@ -110,8 +110,9 @@ def _section(section: Section) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    light, size_in = _render(figure, LIGHT)
-    dark, _ = _render(figure, DARK)
+    light, drawn = _render(figure, LIGHT)
+    dark, _ = _render(figure, DARK, laid_out=drawn)
+    size_in = drawn.get_size_inches()
     width_px, height_px = np.rint(size_in * CSS_PX_PER_IN).astype(int)
     wide = ' class="wide"' if size_in[0] > COLUMN_IN else ""
     return f"""<figure id="{escape(figure.name)}"{wide}>
@@ -125,14 +126,23 @@ def _figure(figure: Figure) -> str:
 """
 
 
-def _render(figure: Figure, theme: Theme) -> tuple[bytes, np.ndarray]:
-    """A figure as the bytes of a PNG file, and its (width, height) in inches."""
+def _render(
+    figure: Figure, theme: Theme, laid_out: matplotlib.figure.Figure | None = None
+) -> tuple[bytes, matplotlib.figure.Figure]:
+    """A figure as the bytes of a PNG file, and as drawn.
+
+    laid_out: the same in another theme; its axes' places are taken, as finding them is half of the drawing.
+    """
     with matplotlib.rc_context(theme.rc_params()):
         drawn = figure.draw()
+        if laid_out:
+            drawn.set_layout_engine("none")
+            for axes, there in zip(drawn.axes, laid_out.axes, strict=True):
+                axes.set_position(there.get_position(original=True))
         canvas = FigureCanvasAgg(drawn)
         canvas.draw()
         pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    return _small_png(pixels, theme), drawn.get_size_inches()
+    return _small_png(pixels, theme), drawn
 
 
 def _small_png(pixels: npt.NDArray[np.uint8], theme: Theme) -> bytes:

@@ -12,10 +12,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
-from keras.callbacks import Callback
-
 from fkd.core.errors import UserError, one_line
+from fkd.core.lean_keras import keras
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.settings import Named
 from fkd.experiment.store import HistoryColumn as Column
@@ -25,7 +23,7 @@ from fkd.training.state import TrainingState
 # Keras passes the epoch by itself, and two trainings of the same experiment take different times.
 _NOT_LOGGED = (Column.EPOCH, Column.TRAINING_SECONDS, Column.SECONDS)
 _TOLD = {"on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end"}
-_NOT_TOLD = {name for name in dir(Callback) if name.startswith("on_")} - _TOLD
+_NOT_TOLD = {name for name in dir(keras.callbacks.Callback) if name.startswith("on_")} - _TOLD
 # Callbacks are tried on epochs whose figures fall until the best one.
 _TRIED_EPOCHS, _BEST_EPOCH = 20, 10
 _WHY = "a resumed training tells the recorded epochs again, and nothing else; leave it out"
@@ -138,7 +136,7 @@ def try_callbacks(experiment: Experiment) -> None:
             )
 
 
-def _decisions(callback: Callback, training: Training) -> list[tuple[float, bool]]:
+def _decisions(callback: keras.callbacks.Callback, training: Training) -> list[tuple[float, bool]]:
     """The learning rate and whether to end, after each of some epochs that are made up."""
     rate: Any = training.optimizer.learning_rate
     if not isinstance(training.schedule, Constant | ReduceOnPlateau):
@@ -159,7 +157,7 @@ def _decisions(callback: Callback, training: Training) -> list[tuple[float, bool
     return decisions
 
 
-def _own(training: Training) -> list[Callback]:
+def _own(training: Training) -> list[keras.callbacks.Callback]:
     """Early stopping, the best weights and, where it is the schedule, a rate that falls on every plateau."""
     stopping = _EarlyStopping(training.monitor, training.min_delta, training.patience_epochs, mode="min")
     checkpoint = keras.callbacks.ModelCheckpoint(
@@ -194,11 +192,11 @@ class _EarlyStopping(keras.callbacks.EarlyStopping):
         self.best = math.inf
 
 
-def _build(named: Named) -> Callback:
+def _build(named: Named) -> keras.callbacks.Callback:
     """A callback from its name and arguments; functions among these are named by their import paths."""
     [(name, arguments)] = named.items()
     kind = _import(name, name) if "." in name else getattr(keras.callbacks, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, Callback)):
+    if not (isinstance(kind, type) and issubclass(kind, keras.callbacks.Callback)):
         raise UserError(f"callbacks: {name}: expected a Keras callback, found none of this name; correct it")
     given = {
         key: _import(value, name) if key == "schedule" or key.startswith("on_") else value
@@ -216,8 +214,8 @@ def _build(named: Named) -> Callback:
     return callback
 
 
-def _hears(callback: Callback, hook: str) -> bool:
-    return getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook)
+def _hears(callback: keras.callbacks.Callback, hook: str) -> bool:
+    return getattr(getattr(callback, hook), "__func__", None) is not getattr(keras.callbacks.Callback, hook)
 
 
 def _import(path: Any, name: str) -> Any:
@@ -231,7 +229,7 @@ def _import(path: Any, name: str) -> Any:
         ) from error
 
 
-def _tell(callback: Callback, hook: str, *news: Any) -> None:
+def _tell(callback: keras.callbacks.Callback, hook: str, *news: Any) -> None:
     """Call a hook, with a copy of the figures: Keras' own callbacks add to them."""
     name = type(callback).__name__
     try:

@@ -6,9 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import keras
-
 from fkd.core.errors import UserError
+from fkd.core.lean_keras import keras
 from fkd.experiment.training import Precision, Training
 
 # Of its share of a GPU's memory a process takes this much: CUDA itself needs some.

@@ -4,12 +4,12 @@ import csv
 import io
 from pathlib import Path
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import one_line
 from fkd.core.files import atomic_path, atomic_write_array, atomic_write_bytes, sha256
+from fkd.core.lean_keras import keras
 from fkd.experiment.records import DamagedRecordError, DoneRecord, write_record
 from fkd.experiment.store import MemberFolder
 from fkd.training.member_task import MemberTask

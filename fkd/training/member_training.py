@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +20,7 @@ from fkd.core.errors import UserError
 from fkd.core.files import remove_leftovers
 from fkd.core.interrupt import InterruptedTrainingError
 from fkd.core.keypoints import HALF_WIDTH_PX
+from fkd.core.lean_keras import keras
 from fkd.core.metrics import rmse_px
 from fkd.experiment.store import HistoryColumn as Column
 from fkd.experiment.store import MemberFolder

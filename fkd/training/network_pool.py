@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from fkd.core.keypoints import IMAGE_SIZE_PX
+from fkd.core.lean_keras import keras
 from fkd.experiment.experiment import Experiment
 from fkd.training.augment import Batch
 from fkd.training.device import precision_here, visible_gpus

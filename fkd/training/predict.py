@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from fkd.core.keypoints import MAX_GREY, average_augmented, mirror_pixels, to_pixels, to_unit
+from fkd.core.lean_keras import keras
 from fkd.experiment.experiment import Experiment
 from fkd.training.networks.codecs import Codec, codec_of
 from fkd.training.networks.maps import Peaks

@@ -25,7 +25,7 @@ from fkd.core.say import Say
 from fkd.experiment.store import MemberFolder
 
 if TYPE_CHECKING:
-    import keras
+    from fkd.core.lean_keras import keras
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -62,7 +62,7 @@ class TrainingState:
 
 def save_state(folder: MemberFolder, model: keras.Model, state: TrainingState) -> None:
     """Write the state whole or not at all; the one before it is kept. Adds to `state.saving_seconds`."""
-    import keras  # slow to load, and reading a state does without it
+    from fkd.core.lean_keras import keras  # slow to load, and reading a state does without it
 
     started_s = time.monotonic()
     arrays: Arrays = {

@@ -73,7 +73,7 @@ def _context(parts: list[Share]) -> ForkServerContext | SpawnContext:
     On a GPU each must hear which is its own before it loads anything, and JAX starts threads that a fork
     would lose: there each loads all for itself.
     """
-    import keras
+    from fkd.core.lean_keras import keras
 
     on_gpus = any(part.gpu is not None for part in parts)
     if on_gpus or keras.backend.backend() != "tensorflow" or sys.platform != "linux":

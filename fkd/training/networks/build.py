@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
 from fkd.core.keypoints import IMAGE_SIZE_PX
+from fkd.core.lean_keras import keras
 from fkd.experiment.network import Network
 from fkd.experiment.training import Precision
 from fkd.training.networks.cnn import build_cnn

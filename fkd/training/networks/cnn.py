@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-import keras
-
+from fkd.core.lean_keras import keras
 from fkd.experiment.network import ConvolutionalNetwork
 from fkd.training.networks.head import activation, add_head
 

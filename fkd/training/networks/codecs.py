@@ -6,8 +6,7 @@ Above this package nobody asks what kind of network it is: `codec_of` does, once
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-import keras
-
+from fkd.core.lean_keras import keras
 from fkd.experiment.network import Network
 from fkd.experiment.training import Training
 from fkd.training.networks.losses import CoordinateLoss, labelled_squared_error

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-import keras
-
+from fkd.core.lean_keras import keras
 from fkd.experiment.network import HeatmapNetwork
 from fkd.training.networks.maps import map_logits, normalised_convolution
 

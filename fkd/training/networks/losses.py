@@ -4,10 +4,8 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-import keras
-from keras import ops
-
 from fkd.core.keypoints import HALF_WIDTH_PX
+from fkd.core.lean_keras import keras, ops
 from fkd.experiment.training import Training
 from fkd.training.networks.maps import HeatmapLoss, Tensor
 

@@ -4,12 +4,11 @@ import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import keras
 import numpy as np
 import numpy.typing as npt
-from keras import ops
 
 from fkd.core.keypoints import HALF_WIDTH_PX
+from fkd.core.lean_keras import keras, ops
 
 Tensor = Any  # of the Keras backend, or a NumPy array
 Peaks = Literal["soft_argmax", "argmax"]  # how a map's peak is found

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import keras
-
 from fkd.core.errors import UserError
+from fkd.core.lean_keras import keras
 from fkd.experiment.training import CosineDecay, ExponentialDecay, Training
 
 

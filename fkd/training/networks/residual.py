@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-import keras
-
+from fkd.core.lean_keras import keras
 from fkd.experiment.network import ResidualNetwork
 from fkd.training.networks.maps import map_logits, normalised_convolution
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from fkd.core.errors import UserError, one_line
+from fkd.core.lean_keras import keras
 from fkd.experiment.network import ResNet
 from fkd.training.networks.head import add_head
 

@@ -2,6 +2,7 @@ import importlib.util
 import itertools
 import random
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,12 @@ depth_18 = pytest.param(18, marks=needs_hub)
 
 def build(depth: int, first_seed: int = 1, **settings: Any) -> keras.Model:
     return build_resnet(named(depth, **settings), 96, 8, itertools.count(first_seed))
+
+
+@cache
+def built_once(depth: int) -> keras.Model:
+    """A network that no test changes."""
+    return build(depth)
 
 
 def named(depth: int, weights: str | Path = "none", **settings: Any) -> ResNet:
@@ -76,7 +83,7 @@ def test_sizes_by_hand(depth: int, backbone: int, features: int):
 
 @pytest.mark.parametrize("depth", [depth_18, 50])
 def test_weights_are_a_function_of_the_seeds(depth: int):
-    former = build(depth)
+    former = built_once(depth)
     random.random()
     again, other = build(depth), build(depth, first_seed=2)
     assert_same_weights(former, again)
@@ -135,13 +142,13 @@ def test_a_file_fills_the_backbone_and_nothing_else(source: keras.Model, files: 
     model = build(18)
     load_resnet_weights(model, named(18, files / "backbone.weights.h5"))
     assert_same_weights(model.get_layer("backbone"), source.get_layer("backbone"))
-    untouched = build(18).get_weights()
+    untouched = built_once(18).get_weights()
     np.testing.assert_array_equal(model.get_weights()[0], untouched[0])  # the colours
     np.testing.assert_array_equal(model.get_weights()[-2], untouched[-2])  # the head
 
 
 def test_a_file_in_the_format_of_the_published_ones(tmp_path: Path):
-    source, model = build(50, first_seed=100), build(50)
+    source, model = built_once(50), build(50, first_seed=100)
     source.get_layer("backbone").save(tmp_path / "notop.h5")
     load_resnet_weights(model, named(50, tmp_path / "notop.h5"))
     assert_same_weights(model.get_layer("backbone"), source.get_layer("backbone"))
@@ -157,7 +164,7 @@ def test_a_preset_folder_even_by_the_name_of_a_published_one(
     load_resnet_weights(model, named(18, "resnet_18_imagenet"))
     assert_same_weights(model.get_layer("backbone"), source.get_layer("backbone"))
     with pytest.raises(UserError, match=r"a ResNet34 with 21,301,696 weights, received .* 11,186,112"):
-        load_resnet_weights(build(34), named(34, "resnet_18_imagenet"))
+        load_resnet_weights(built_once(34), named(34, "resnet_18_imagenet"))
 
 
 @needs_hub
@@ -181,13 +188,13 @@ def test_what_cannot_be_loaded_is_one_line(files: Path, name: str, content: byte
     if name == "empty":
         path.mkdir()
     with pytest.raises(UserError, match=rf"^network.weights: .*{name}.*{problem}.*$"):
-        load_resnet_weights(build(18), named(18, path))
+        load_resnet_weights(built_once(18), named(18, path))
 
 
 @needs_hub
 def test_the_weights_of_another_depth_are_refused(files: Path):
     with pytest.raises(UserError, match=r"^network.weights: .*weights of a ResNet34 without its top.*$"):
-        load_resnet_weights(build(34), named(34, files / "backbone.weights.h5"))
+        load_resnet_weights(built_once(34), named(34, files / "backbone.weights.h5"))
 
 
 def test_imagenet_at_depth_50(monkeypatch: pytest.MonkeyPatch):
