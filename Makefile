@@ -33,7 +33,7 @@ SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train-ensemble submit data explore report status select compare demo onnx ray resnet test lint types chaos fuzz gradients bench bench-report lock docs clean
+.PHONY: help train-ensemble submit data explore report status select compare demo onnx ray resnet test pytest lint types chaos fuzz gradients bench bench-report lock docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -81,8 +81,12 @@ ray: .venv/run ## Install what training on a Ray cluster needs
 resnet: .venv/run ## Install what the ResNet experiments need
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/resnet.txt
 
+# The types, which take one core half a minute, are checked while the first tests run.
+test: .venv/test lint ## Lint, check types and run the tests
+	@$(MAKE) --no-print-directory --jobs=2 types pytest
+
 # Many processes import the same modules: their bytecode is kept, whatever the environment says.
-test: .venv/test lint types ## Lint, check types and run the tests
+pytest: .venv/test
 	PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: .venv/test ## Check style

@@ -178,15 +178,12 @@ def submit(request: Request, console: Console) -> None:
             "fkd select says how the members validate"
         )
 
-    from fkd.ensemble.predict import predict_ensemble
+    from fkd.ensemble.predict import predict_test_images
     from fkd.ensemble.submission import submission_table, total_rmse_px, write_submission
-    from fkd.ensemble.validation import submission_offsets_px
     from fkd.training.device import require_visible_gpu
 
     console.print(f"Predicting {len(faces.test.ids):,} test images on {require_visible_gpu()}")
-    predictions = predict_ensemble(run, experiment, choice.members, faces.test.images)
-    if experiment.prediction.label_offsets:
-        predictions += submission_offsets_px(choice.validations, choice.members, faces)
+    predictions = predict_test_images(choice)
     table = submission_table(faces.lookup, faces.test.ids, predictions, experiment.schema_points)
     if kept := write_submission(table, run.submission):
         console.print(f"{kept}: the former submission, kept")
@@ -264,7 +261,13 @@ def export(request: Request, console: Console, folder: Path, formats: Sequence[s
 
     require_visible_gpu()
     export_ensemble(
-        choice.run, choice.experiment, choice.reports, choice.faces, folder, formats, console.print
+        choice.run,
+        choice.experiment,
+        choice.reports_without_source,
+        choice.faces,
+        folder,
+        formats,
+        console.print,
     )
 
 
@@ -375,12 +378,18 @@ def _select(request: Request, console: Console) -> "Choice":
     run.read_provenance()  # a damaged one is refused before anything is written
     choice = choose_members(run, experiment, faces, console.print)
     radii = radii_table(choice.validations.values(), experiment.prediction.coverage)
-    for table in (*map(selection_table, choice.reports), estimates_table(choice.reports), radii):
+    for table in (
+        *map(selection_table, choice.reports),
+        estimates_table(choice.reports, choice.together),
+        radii,
+    ):
         console.print(table)
     write_experiment(run, experiment)  # so that report, photos and page do as was asked for here
     write_selection(run, choice.reports)
-    write_radii(run, choice.validations, choice.members)
-    outliers = list_label_outliers(run, choice.validations, faces, choice.reports)
+    write_radii(
+        run, choice.validations, {one.specialist: one.chosen for one in choice.reports_without_source}
+    )
+    outliers = list_label_outliers(run, choice.validations, faces, choice.reports_by_source)
     console.print(f"{run.label_outliers}: {outliers:,} label outliers, far from the predictions, to look at")
     return choice
 

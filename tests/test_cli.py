@@ -15,7 +15,7 @@ import pytest
 from command_line import fkd, read_results
 from labelled_photos import write_dlib, write_imm, write_photo
 from repository import REPOSITORY
-from tiny_experiment import TINY_EXPERIMENT
+from tiny_experiment import BY_SOURCE, TINY_EXPERIMENT
 
 from fkd import __version__
 from fkd.cli import main
@@ -59,6 +59,26 @@ def test_from_files_to_a_scored_submission(tiny_experiment: Path, faces_folder: 
     readable = {".npz", ".npy", ".h5", ".json", ".yaml", ".csv", ".txt", ".png", ".html"}
     assert {path.suffix for path in run.rglob("*") if path.is_file()} <= readable
     assert read_results(run), "NumPy and h5py read them without pickles"
+
+
+@pytest.mark.usefixtures("workplace")
+def test_members_go_on_with_the_faces_of_either_source(tiny_experiment: Path, faces_folder: Path):
+    still = "specialists.few.continues.learning_rate=1.0e-12"  # a step of RMSProp is no longer than that
+    words = (BY_SOURCE, still, "specialists.all.members=1", "prediction.label_offsets=linear")
+    options = (tiny_experiment, "--data", faces_folder, *(word for one in words for word in ("--set", one)))
+    assert "few/00: done" in fkd("train", *options, *ONE_EPOCH)
+    assert "nothing to train, all 3 members are done" in fkd("train", *options, *ONE_EPOCH)
+    run = Path("models_store/tiny-faces")
+    weights = {key: value for key, value in read_results(run).items() if "best.weights.h5" in key}
+    kernels = [key for key, value in weights.items() if key.startswith("all/") and value.ndim > 1]
+    for key in kernels:
+        np.testing.assert_allclose(weights[key.replace("all/", "few/", 1)], weights[key], atol=1e-9)
+        assert (weights[key.replace("all/", "many/", 1)] != weights[key]).any()
+    assert kernels
+    output = fkd("submit", *options)
+    assert "many and few" in output
+    assert "px RMSE against the hidden labels" in output
+    assert "predicting with its members: 1 all" in fkd("predict", write_photo(Path("photo.png"), 300, 200))
 
 
 def test_what_a_trained_run_is_good_for(store: Path, tiny_experiment: Path, faces_folder: Path):

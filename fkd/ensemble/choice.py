@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from fkd.core.errors import UserError
 from fkd.core.say import Say
 from fkd.data.faces import FaceData
-from fkd.ensemble.selection import SelectionReport
+from fkd.ensemble.selection import Estimate, SelectionReport, pooled
 from fkd.ensemble.validation import Validation, read_validation
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
@@ -26,6 +28,27 @@ class Choice:
     def members(self) -> dict[str, Sequence[int]]:
         """The chosen members' numbers by specialist; a repeated number weighs double."""
         return {report.specialist: report.chosen for report in self.reports}
+
+    @property
+    def reports_without_source(self) -> list[SelectionReport]:
+        """Of the specialists that predict faces of which no source is known, as on photos."""
+        return [report for report in self.reports if report.specialist in self.experiment.beginning]
+
+    @property
+    def reports_by_source(self) -> list[SelectionReport]:
+        """Of the specialists that predict faces of a known source, such as the test images."""
+        return [report for report in self.reports if report.specialist in self.experiment.ending]
+
+    @property
+    def together(self) -> dict[str, tuple[Estimate, ...]]:
+        """What the specialists of all sources or points are worth on all labels; {} for a single one."""
+        reports = self.reports_by_source
+        if len(reports) < 2:
+            return {}
+        labels = [np.isfinite(self.validations[report.specialist].truth_px).sum() for report in reports]
+        estimates = zip(*(report.estimates for report in reports), strict=True)
+        names = " and ".join(report.specialist for report in reports)
+        return {names: tuple(pooled(of_each, labels) for of_each in estimates)}
 
 
 def choose_members(run: Run, experiment: Experiment, faces: FaceData, say: Say) -> Choice:

@@ -96,12 +96,13 @@ def load_ensemble(run: Run, say: Say) -> Ensemble:
 def chosen_members(run: Run, experiment: Experiment, say: Say) -> dict[str, Sequence[int]]:
     """The members that `fkd select` chose, by specialist; of one without a choice all that are finished.
 
+    Specialists that continue others, each on the faces of a source, are left out: no source is known here.
     Says where there is no choice or no member. Raises UserError where no specialist has a finished member,
     and for a chosen one whose files are missing or damaged.
     """
     chosen = dict[str, Sequence[int]]()
     selected = {name: report.chosen for name, report in read_selection(run).items()}
-    for specialist in experiment.specialists:
+    for specialist in experiment.beginning:
         members: Sequence[int] = selected.get(specialist) or finished_members(run, experiment, specialist)[0]
         if members and specialist not in selected:
             say(f"{run.path}: no selection for {specialist}, so all its finished members; fkd select chooses")

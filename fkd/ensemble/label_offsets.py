@@ -10,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.keypoints import Schema, is_labelled
-from fkd.ensemble.folds import first_half
+from fkd.ensemble.folds import fifths, halves
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # An offset is drawn towards 0 as if that many more faces had shown none.
 _FACES_WITHOUT_OFFSET = 10
+# Of the squares of a linear offset's coefficients, for coordinates of standard deviation 1.
+_PENALTY = 300.0
 
 Array = npt.NDArray[np.floating]
 Counts = npt.NDArray[np.int64]
@@ -42,33 +44,57 @@ def asked_counts(lookup: "pd.DataFrame", image_ids: npt.NDArray[np.int64], schem
     return label_counts(asked.reshape(len(image_ids), -1, 2))
 
 
-def offsets_px(predictions: Array, truth: Array, counts: Counts, wanted: Counts) -> npt.NDArray[np.float64]:
-    """The mean offset of the labels of faces with as many labelled points, shape (wanted, points, 2).
+def offsets_px(
+    predictions: Array, truth: Array, counts: Counts, others: Array, other_counts: Counts, *, linear: bool
+) -> npt.NDArray[np.float64]:
+    """How far off the labels of other faces are, learnt from those with as many labelled points.
 
-    predictions, truth: shape (rows, points, 2), NaN where there is no label; counts: labelled points of each
-    row; wanted: those of the faces that the offsets are for.
+    predictions, truth: shape (rows, points, 2), NaN where there is no label. others: what is predicted of the
+    other faces. counts, other_counts: how many points are labelled, by face. linear: whether an offset
+    depends on where all points are predicted, so on the pose, or is their mean.
+    Returns an array shaped as `others`.
     """
     errors_px = (truth - predictions).astype(np.float64)
-    offsets = np.zeros((len(wanted), *errors_px.shape[1:]))
-    for count in np.unique(wanted):
-        errors = errors_px[counts == count]
-        labels = np.isfinite(errors).sum(axis=0)
-        offsets[wanted == count] = np.nansum(errors, axis=0) / (labels + _FACES_WITHOUT_OFFSET)
+    offsets = np.zeros((len(other_counts), *errors_px.shape[1:]))
+    for count in np.unique(other_counts):
+        known, wanted = counts == count, other_counts == count
+        labels = np.isfinite(errors_px[known]).sum(axis=0)
+        means = np.nansum(errors_px[known], axis=0) / (labels + _FACES_WITHOUT_OFFSET)
+        offsets[wanted] = means
+        if linear and known.any():
+            offsets[wanted] += _linear(predictions[known], errors_px[known] - means, others[wanted])
     return offsets
 
 
+def _linear(predictions: Array, residuals: npt.NDArray[np.float64], others: Array) -> npt.NDArray[np.float64]:
+    """What is left of the errors, by ridge regression on the coordinates of all points."""
+    from sklearn.linear_model import Ridge  # slow to load
+
+    coordinates = predictions.reshape(len(predictions), -1).astype(np.float64)
+    means, scales = coordinates.mean(axis=0), coordinates.std(axis=0)
+    scales[scales == 0] = 1
+    known, wanted = (coordinates - means) / scales, (others.reshape(len(others), -1) - means) / scales
+    left = np.zeros(others.shape)
+    for point in range(others.shape[1]):
+        labelled = np.isfinite(residuals[:, point]).all(axis=1)
+        if labelled.any():
+            ridge = Ridge(_PENALTY, fit_intercept=False).fit(known[labelled], residuals[labelled, point])
+            left[:, point] = ridge.predict(wanted)
+    return left
+
+
 def with_offsets(
-    predictions: Array, truth: Array, counts: Counts, groups: npt.NDArray[np.int64]
+    predictions: Array, truth: Array, counts: Counts, groups: npt.NDArray[np.int64], *, linear: bool
 ) -> npt.NDArray[np.float32]:
-    """Members' predictions with label offsets that each half of the groups gives to the other.
+    """Members' predictions with offsets that other groups give: the other half, for linear ones four fifths.
 
     predictions: shape (members, rows, points, 2); truth: (rows, points, 2); counts, groups: (rows,). What is
     returned may be scored against the truth: no face has a part in its own offset.
     """
-    first, moved = first_half(groups), predictions.astype(np.float32)
-    for member in moved:
-        of_first = offsets_px(member[~first], truth[~first], counts[~first], counts[first])
-        of_second = offsets_px(member[first], truth[first], counts[first], counts[~first])
-        member[first] += of_first
-        member[~first] += of_second
+    moved, folds = predictions.astype(np.float32), fifths(groups) if linear else halves(groups)
+    for member, own in zip(moved, moved.copy(), strict=True):
+        for known, others in folds:
+            member[others] += offsets_px(
+                own[known], truth[known], counts[known], own[others], counts[others], linear=linear
+            )
     return moved

@@ -7,9 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.data.crops import face_crops, from_crops
+from fkd.ensemble.choice import Choice
 from fkd.ensemble.ensemble import mean_px, repeated
 from fkd.ensemble.graph_file import Chosen
 from fkd.ensemble.keras_members import build_network
+from fkd.ensemble.label_offsets import asked_counts
+from fkd.ensemble.selection import join_specialists
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
 from fkd.training.member_files import load_best_weights
@@ -17,6 +20,28 @@ from fkd.training.predict import predict_pixels
 
 # Between its layers one member leaves cores idle; another's convolutions fill them.
 _MEMBERS_AT_ONCE = 2
+
+
+def predict_test_images(choice: Choice) -> npt.NDArray[np.float64]:
+    """The points of all test images for a submission, shape (images, points, 2) in pixels.
+
+    How many points are asked of an image tells its source: the specialists of this source predict it, and
+    its label offsets are added where the experiment wants them.
+    """
+    experiment, faces = choice.experiment, choice.faces
+    counts = asked_counts(faces.lookup, faces.test.ids, experiment.schema_points)
+    predictions_px = np.empty((len(counts), len(experiment.schema_points.names), 2))
+    for images, specialists in experiment.by_source(counts):
+        chosen = {name: choice.members[name] for name in specialists}
+        predicted_px = predict_ensemble(choice.run, experiment, chosen, faces.test.images[images])
+        if experiment.prediction.label_offsets:
+            offsets_px = {
+                name: choice.validations[name].offsets_px(members, predicted_px, counts[images])
+                for name, members in chosen.items()
+            }
+            predicted_px += join_specialists(experiment, offsets_px)
+        predictions_px[images] = predicted_px
+    return predictions_px
 
 
 def predict_ensemble(

@@ -62,6 +62,25 @@ class SelectionReport:
     average_of_all: Estimate
     average_of_chosen: Estimate
 
+    @property
+    def estimates(self) -> tuple[Estimate, Estimate, Estimate]:
+        """Of the best single member, the average of all and that of the chosen ones."""
+        return self.best_single, self.average_of_all, self.average_of_chosen
+
+
+def pooled(estimates: Sequence[Estimate], labels: Sequence[int]) -> Estimate:
+    """The RMSE over all labels of several specialists, each of which has so many."""
+
+    def root_mean_square(rmse_px: Sequence[float]) -> float:
+        return float(np.sqrt(np.average(np.square(rmse_px), weights=labels)))
+
+    crossed_px = [estimate.cross_validated_px for estimate in estimates]
+    known_px = [px for px in crossed_px if px is not None]
+    return Estimate(
+        root_mean_square([estimate.in_sample_px for estimate in estimates]),
+        root_mean_square(known_px) if len(known_px) == len(estimates) else None,
+    )
+
 
 def average_predictions(predictions: Array, positions: Sequence[int]) -> npt.NDArray[np.float64]:
     """The mean of the members at `positions`, shape (rows, points, 2); a repeated position weighs double.

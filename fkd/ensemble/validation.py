@@ -1,7 +1,7 @@
 """What a specialist's finished members predict for its validation rows, against the labels; read once."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +12,12 @@ import numpy.typing as npt
 from fkd.core.errors import UserError, one_line
 from fkd.core.files import open_regular
 from fkd.core.keypoints import average_augmented
-from fkd.data.faces import FaceData, Faces
-from fkd.ensemble.label_offsets import asked_counts, label_counts, offsets_px, with_offsets
+from fkd.data.faces import Faces
+from fkd.ensemble.label_offsets import label_counts, offsets_px, with_offsets
 from fkd.ensemble.radii import LEAST_LABELS_OF_A_SOURCE, CrossFitted, Curve, Held, cross_fit, fit_curves
 from fkd.ensemble.selection import (
     SelectionReport,
     average_predictions,
-    join_specialists,
     select_members,
     selection_report,
 )
@@ -55,12 +54,13 @@ class Validation:
     def predictions_px(self) -> npt.NDArray[np.float32]:
         """What each member predicts, with label offsets where asked for, shape (members, rows, points, 2).
 
-        The label offsets are those that each half of the validation groups gives to the other.
+        The label offsets are those that other validation groups give.
         """
-        if not self.experiment.prediction.label_offsets or not self.members:
+        offsets, groups = self.experiment.prediction.label_offsets, self.split.validation_groups
+        if not offsets or not self.members:
             return self.augmented_px
-        groups = self.split.validation_groups
-        return with_offsets(self.augmented_px, self.truth_px, self.label_counts, groups)
+        linear = offsets == "linear"
+        return with_offsets(self.augmented_px, self.truth_px, self.label_counts, groups, linear=linear)
 
     def positions(self, members: Sequence[int]) -> Sequence[int]:
         """Where these members stand among the predictions; raises ValueError for one that is not there."""
@@ -71,15 +71,21 @@ class Validation:
         """The average of these members, shape (rows, points, 2); a repeated one weighs double."""
         return average_predictions(self.predictions_px, self.positions(members))
 
-    def offsets_px(self, members: Sequence[int], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Label offsets of these members' average, shape (faces, points, 2).
+    def offsets_px(
+        self, members: Sequence[int], predictions_px: npt.NDArray[np.floating], counts: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64]:
+        """Label offsets of these members' average on other faces, shape (faces, points, 2).
 
-        counts: labelled points of the faces that the offsets are for, shape (faces,).
+        predictions_px: of these faces, all points of the schema. counts: how many of them are labelled.
         """
         positions = self.positions(members)
         chosen_px = self.augmented_px[list(positions)]
         average_px = positions.average(chosen_px) if isinstance(positions, Stack) else chosen_px.mean(axis=0)
-        return offsets_px(average_px, self.truth_px, self.label_counts, counts)
+        others_px, linear = (
+            predictions_px[:, self.points],
+            self.experiment.prediction.label_offsets == "linear",
+        )
+        return offsets_px(average_px, self.truth_px, self.label_counts, others_px, counts, linear=linear)
 
     @cached_property
     def cross_fitted_radii(self) -> CrossFitted:
@@ -164,19 +170,6 @@ def read_validation(
         tuple(left_out),
         augmented_px,
     )
-
-
-def submission_offsets_px(
-    validations: Mapping[str, Validation], chosen: Mapping[str, Sequence[int]], data: FaceData
-) -> npt.NDArray[np.float64]:
-    """The label offsets of the chosen members' average on the test images, shape (images, points, 2).
-
-    chosen: member numbers by specialist. Points in schema order, NaN where no specialist predicts.
-    """
-    experiment = next(iter(validations.values())).experiment
-    counts = asked_counts(data.lookup, data.test.ids, experiment.schema_points)
-    offsets = {name: validations[name].offsets_px(members, counts) for name, members in chosen.items()}
-    return join_specialists(experiment, offsets)
 
 
 def _read_predictions(

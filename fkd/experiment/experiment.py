@@ -12,14 +12,14 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from fkd.core.keypoints import SCHEMAS, Schema, listed_schema
-from fkd.experiment.augmentation import Augmentation
+from fkd.experiment.augmentation import Augmentation, Flip
 from fkd.experiment.callbacks import Callbacks
 from fkd.experiment.network import MOST_PARAMETERS, Network
 from fkd.experiment.prediction import Prediction, Selection
 from fkd.experiment.resources import Resources
 from fkd.experiment.settings import Name, Settings
-from fkd.experiment.specialists import MemberId, Specialist, SpecialistName, Variant
-from fkd.experiment.training import Training
+from fkd.experiment.specialists import Continuation, MemberId, Specialist, SpecialistName, Variant
+from fkd.experiment.training import CosineDecay, Training
 
 
 class Experiment(Settings):
@@ -57,6 +57,40 @@ class Experiment(Settings):
     selection: Selection = Selection()
     prediction: Prediction = Prediction()
     resources: Resources = Resources()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _continue_as_they_began(cls, settings: Any) -> Any:
+        """Fill in what a specialist that continues another one does not say itself."""
+        named = settings.get("specialists") if isinstance(settings, dict) else None
+        if not isinstance(named, dict):
+            return settings
+        filled = {name: _as_continued(name, named) for name in named}
+        return settings | {"specialists": filled}
+
+    @model_validator(mode="after")
+    def _sources_share_no_faces(self) -> "Experiment":
+        continued = dict[str, list[Continuation]]()
+        for name, one in self.specialists.items():
+            if not one.continues:
+                continue
+            begun = self.specialists[one.continues.specialist]
+            if one != begun.model_copy(update={"continues": one.continues}):
+                raise ValueError(
+                    f"specialists.{name}: expected keypoints, rows, batch_size, members and validation_fold "
+                    f"of {one.continues.specialist}, which it continues, received others; leave them out"
+                )
+            continued.setdefault(one.continues.specialist, []).append(one.continues)
+        for name, sources in continued.items():
+            points = np.arange(1, len(self.schema_points.names) + 1)
+            if (np.sum([source.takes(points) for source in sources], axis=0) != 1).any():
+                raise ValueError(
+                    f"specialists: expected those that continue {name} to share out the faces with 1 to "
+                    f"{len(points)} labels, received {', '.join(str(source.labels) for source in sources)}"
+                )
+        if continued and self.teacher:
+            raise ValueError("teacher: expected no specialist that continues another, received one")
+        return self
 
     @model_validator(mode="after")
     def _specialists_share_all_points_or_none(self) -> "Experiment":
@@ -140,27 +174,79 @@ class Experiment(Settings):
 
     @property
     def members(self) -> list[MemberId]:
-        """All members, in rounds, so that the first few are an ensemble already."""
+        """All members, in rounds, so that the first few are an ensemble already; those that continue last."""
         rounds = range(max(settings.members for settings in self.specialists.values()))
         return [
             MemberId(specialist, index)
+            for names in (self.beginning, self.continuing)
             for index in rounds
-            for specialist, settings in self.specialists.items()
-            if index < settings.members
+            for specialist in names
+            if index < self.specialists[specialist].members
         ]
+
+    @property
+    def beginning(self) -> list[str]:
+        """The specialists that begin anew; they predict faces of which no source is known."""
+        return [name for name, one in self.specialists.items() if not one.continues]
+
+    @property
+    def continuing(self) -> list[str]:
+        """The specialists that continue another one, each on the faces of a source."""
+        return [name for name, one in self.specialists.items() if one.continues]
+
+    @property
+    def ending(self) -> list[str]:
+        """The specialists that no other continues; they predict faces of a known source."""
+        continued = {one.continues.specialist for one in self.specialists.values() if one.continues}
+        return [name for name in self.specialists if name not in continued]
+
+    def by_source(self, label_counts: npt.NDArray[np.int64]) -> list[tuple[npt.NDArray[np.intp], list[str]]]:
+        """The faces of each source by their positions, and the specialists that predict them.
+
+        label_counts: how many points of each face are labelled or asked for, shape (faces,).
+        """
+        positions = dict[tuple[str, ...], list[int]]()
+        for face, count in enumerate(label_counts):
+            theirs = [
+                name
+                for name in self.ending
+                if not (source := self.specialists[name].continues) or source.takes(count)
+            ]
+            positions.setdefault(tuple(theirs or self.beginning), []).append(face)
+        return [(np.array(faces), list(names)) for names, faces in positions.items()]
+
+    def continued(self, member: MemberId) -> MemberId | None:
+        """The member whose weights this one begins with; None for one that begins anew."""
+        continues = self.specialists[member.specialist].continues
+        return MemberId(continues.specialist, member.index) if continues else None
 
     def member_seed(self, specialist: str, index: int) -> tuple[int, int, int]:
         """Seed of a member: a function of the experiment's seed, the specialist's name and the index."""
         return self.seed, zlib.crc32(specialist.encode()), index
 
-    def of_member(self, index: int) -> "Experiment":
-        """The experiment as the members of this number are trained: with their variant put in."""
-        variant, training = self.variants[index % len(self.variants)], self.training
+    def of_member(self, specialist: str, index: int) -> "Experiment":
+        """The experiment as a member is trained: with its variant, and how it continues another, put in."""
+        variant, training = self.variants[index % len(self.variants)], self.of_specialist(specialist)
         if variant.map_divergence is not None:
             training = training.model_copy(update={"map_divergence": variant.map_divergence})
         augmentation = self.augmentation.times(variant.augmentation_magnitude)
+        continues = self.specialists[specialist].continues
+        if continues and not continues.flip:
+            augmentation = augmentation.model_copy(update={"flip": Flip()})
         as_trained = {"training": training, "augmentation": augmentation, "variants": (Variant(),)}
         return self.model_copy(update=as_trained)
+
+    def of_specialist(self, specialist: str) -> Training:
+        """The training of a specialist's members, variants apart."""
+        continues, training = self.specialists[specialist].continues, self.training
+        if not continues:
+            return training
+        schedule, optimizer = training.schedule, training.optimizer
+        if isinstance(schedule, CosineDecay):
+            schedule = CosineDecay(name="cosine_decay")  # to the end, without warmup
+        optimizer = optimizer.model_copy(update={"learning_rate": continues.learning_rate})
+        changes = {"max_epochs": continues.epochs, "weight_averaging": continues.weight_averaging}
+        return training.model_copy(update=changes | {"schedule": schedule, "optimizer": optimizer})
 
     def point_indices(self, specialist: str) -> npt.NDArray[np.intp]:
         """Indices in the schema of the points that a specialist predicts, shape (points,)."""
@@ -180,6 +266,21 @@ class Experiment(Settings):
         if self.keypoint_schema not in SCHEMAS:
             raise ValueError(f"keypoint_schema must be one of {', '.join(SCHEMAS)}, or a list of points")
         return SCHEMAS[self.keypoint_schema]
+
+
+def _as_continued(name: str, others: dict[str, Any]) -> Any:
+    """A specialist's settings over those of the one that it continues, if it does."""
+    own = others[name]
+    continues = own.get("continues") if isinstance(own, dict) else None
+    if not isinstance(continues, dict) or not isinstance(continues.get("specialist"), str):
+        return own
+    begun = others.get(continues["specialist"])
+    if not isinstance(begun, dict) or begun.get("continues"):
+        raise ValueError(
+            f"specialists.{name}.continues.specialist: expected one that begins anew, received "
+            f"{continues['specialist']}"
+        )
+    return begun | own
 
 
 def differences(former: Experiment, current: Experiment) -> list[str]:

@@ -26,6 +26,7 @@ class Prediction(Settings):
     coverage: every point gets a radius that holds the truth in this share of cases.
     label_offsets: a submission adds the mean offset of the labels of those validation faces that have as many
     labelled points as it is asked for: sources differ in their conventions and in the points that they label.
+    With `linear` the offset is a linear function of where the points are predicted.
     """
 
     detector: Literal["none", "haar"] = "none"
@@ -33,4 +34,4 @@ class Prediction(Settings):
     mirrored: bool = False
     views: int = Field(1, ge=1, le=1000)
     coverage: float = Field(0.9, ge=0.5, le=0.99)
-    label_offsets: bool = False
+    label_offsets: bool | Literal["linear"] = False

@@ -1,7 +1,7 @@
 """What all sections of an experiment file share, and how a file becomes one."""
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -47,7 +47,8 @@ class Settings(BaseModel):
         """Pydantic alone would take it for 1."""
         given = settings if isinstance(settings, dict) else {}
         for name, field in cls.model_fields.items():
-            if isinstance(given.get(name), bool) and field.annotation is not bool:
+            allowed = (field.annotation, *get_args(field.annotation))
+            if isinstance(given.get(name), bool) and bool not in allowed:
                 raise ValueError(f"{name}: expected another value than true or false")
         return settings
 

@@ -117,6 +117,11 @@ def compare_table(
     trains an experiment whose name follows it. The column `checksum` is the same for the same settings and
     data. Raises UserError where no row validates in all.
     """
+    if by_source := sorted(row.experiment for row, (experiment, _) in runs.items() if experiment.continuing):
+        raise UserError(
+            f"{table.title}: expected experiments whose specialists all begin anew, received {by_source[0]}; "
+            "leave its row out"
+        )
     finished = {row: run for row, run in runs.items() if _is_finished(*run)}
     validations = {row: _read_validations(*run, faces) for row, run in finished.items()}
     rows = _common_validation_rows(table.title, list(validations.values()))

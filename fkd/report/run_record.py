@@ -191,7 +191,8 @@ def _left_out(
 def _read_members(
     run: Run, validation: Validation, states: Mapping[str, MemberState]
 ) -> tuple[MemberRecord, ...]:
-    members, training, images = [], validation.experiment.training, validation.split.images_per_epoch
+    members, images = [], validation.split.images_per_epoch
+    training = validation.experiment.of_specialist(validation.specialist)
     for index in range(validation.experiment.specialists[validation.specialist].members):
         name = MemberId(validation.specialist, index).name
         history = _history(run.member(validation.specialist, index), images)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -27,8 +27,10 @@ def selection_table(report: SelectionReport) -> Table:
     return table
 
 
-def estimates_table(reports: Sequence[SelectionReport]) -> Table:
-    """What the best single member, all and the chosen ones are worth."""
+def estimates_table(
+    reports: Sequence[SelectionReport], together: Mapping[str, Sequence[Estimate]] | None = None
+) -> Table:
+    """What the best single member, all and the chosen ones are worth; `together`: of several specialists."""
     table = Table(
         title="validation RMSE px (in brackets: members chosen on the very rows that score them)",
         caption="chosen on one half of the validation groups, scored on the other, both ways",
@@ -36,9 +38,9 @@ def estimates_table(reports: Sequence[SelectionReport]) -> Table:
     table.add_column("specialist")
     for column in ("best single", "all averaged", "chosen averaged"):
         table.add_column(column, justify="right")
-    for report in reports:
-        estimates = (report.best_single, report.average_of_all, report.average_of_chosen)
-        table.add_row(report.specialist, *(_estimate(estimate) for estimate in estimates))
+    of_each = {one.specialist: one.estimates for one in reports}
+    for name, estimates in (of_each | dict(together or {})).items():
+        table.add_row(name, *map(_estimate, estimates))
     return table
 
 

@@ -43,5 +43,6 @@ class Job:
     @property
     def max_epochs(self) -> dict[str, int]:
         """The epochs after which a specialist's members end at the latest."""
-        training = self.experiment.training
-        return {name: training.epochs_at_most(images) for name, images in self.images_per_epoch.items()}
+        of_specialist = self.experiment.of_specialist
+        images = self.images_per_epoch
+        return {name: of_specialist(name).epochs_at_most(count) for name, count in images.items()}

@@ -3,11 +3,11 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from fkd.core.files import is_there, move_damaged_aside
 from fkd.core.interrupt import InterruptedTrainingError, StopRequest
-from fkd.experiment.store import MemberFolder, Run, damaged_files
+from fkd.experiment.store import MemberFolder, Run, damaged_files, is_done
 from fkd.experiment.training import Training
 from fkd.runs.job import Job
 from fkd.runs.locks import lock_holder, member_lock
@@ -53,6 +53,8 @@ def train_members(
                 held_elsewhere.append(task)
             elif _is_done(folder, progress):
                 progress.finish_elsewhere(task.name)
+            elif not _may_begin(task, remote):
+                held_elsewhere.append(task)
             else:
                 training = MemberTraining(
                     task,
@@ -93,10 +95,11 @@ def _tasks(job: Job) -> list[MemberTask]:
     validation = {name: faces.take(split.validation) for name, split in splits.items()}
     return [
         MemberTask(
-            experiment.of_member(member.index),
+            experiment.of_member(*member),
             member,
             batches[member.specialist][member.index],
             validation[member.specialist],
+            job.run.member(*start) if (start := experiment.continued(member)) else None,
         )
         for member in job.members
     ]
@@ -149,8 +152,16 @@ def _is_done(folder: MemberFolder, progress: MemberProgress) -> bool:
     return not damaged
 
 
+def _may_begin(task: MemberTask, remote: RemoteStore | None) -> bool:
+    """Whether the member that this one continues is finished, if it continues one."""
+    if task.start and not is_done(task.start) and remote:
+        with suppress(RemoteUnreachableError):  # it may come from another machine later
+            remote.pull_member(task.start)
+    return task.start is None or is_done(task.start)
+
+
 def _holder(run: Run, task: MemberTask, remote: RemoteStore | None) -> str:
-    folder = run.member(*task.member)
+    folder = task.start if task.start and not is_done(task.start) else run.member(*task.member)
     if here := lock_holder(folder):
         return str(here)
     return remote.holder(folder) if remote else "a process that is just ending"

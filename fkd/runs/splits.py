@@ -67,7 +67,7 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
     Raises UserError, naming the specialist, when too few rows have its points, and where the experiment's
     `dropped_labels` cannot be read, and as `has_split` and `read_split` do.
     """
-    missing = [name for name in experiment.specialists if not has_split(run, name)]
+    missing = [name for name in experiment.beginning if not has_split(run, name)]
     if missing:
         groups = group_faces(data.training.images, data.groups)
         dropped = _read_dropped_labels(experiment, len(data.training.ids))
@@ -80,16 +80,44 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
                 )
             except UserError as error:
                 raise UserError(f"{specialist}: {error}") from error
-            run.split(specialist).parent.mkdir(exist_ok=True)
-            record = SplitRecord(
-                specialist=specialist,
-                training=training.tolist(),
-                validation=validation.tolist(),
-                validation_groups=groups[validation].tolist(),
-                dropped_labels=dropped.tolist(),
-            )
-            write_record(run.split(specialist), record)
+            _write_split(run, specialist, Split(training, validation, groups[validation], dropped))
+    for specialist in experiment.continuing:
+        if not has_split(run, specialist):
+            _write_split(run, specialist, _source_split(run, experiment, specialist, data.training))
     return {name: read_split(run, name, data.training) for name in experiment.specialists}
+
+
+def _source_split(run: Run, experiment: Experiment, specialist: str, faces: Faces) -> Split:
+    """The faces of a specialist's source, on the sides on which they are for the one that it continues."""
+    continues = experiment.specialists[specialist].continues
+    assert continues
+    begun = read_split(run, continues.specialist, faces)
+    theirs = continues.takes(is_labelled(faces.keypoints).sum(axis=1))
+    if not (theirs[begun.training].any() and theirs[begun.validation].any()):
+        least, most = continues.labels
+        raise UserError(
+            f"{specialist}: expected faces with {least} to {most} labels that train and that validate "
+            f"{continues.specialist}, received too few; correct specialists.{specialist}.continues.labels"
+        )
+    validate = theirs[begun.validation]
+    return Split(
+        begun.training[theirs[begun.training]],
+        begun.validation[validate],
+        begun.validation_groups[validate],
+        begun.dropped_labels,
+    )
+
+
+def _write_split(run: Run, specialist: str, split: Split) -> None:
+    run.split(specialist).parent.mkdir(exist_ok=True)
+    record = SplitRecord(
+        specialist=specialist,
+        training=split.training.tolist(),
+        validation=split.validation.tolist(),
+        validation_groups=split.validation_groups.tolist(),
+        dropped_labels=split.dropped_labels.tolist(),
+    )
+    write_record(run.split(specialist), record)
 
 
 def has_split(run: Run, specialist: str) -> bool:

@@ -49,7 +49,7 @@ def member_batches(experiment: Experiment, specialist: str, training: Faces) -> 
         return kind(
             training.images,
             training.keypoints,
-            experiment.of_member(index).augmentation,
+            experiment.of_member(specialist, index).augmentation,
             experiment.schema_points,
             experiment.point_indices(specialist),
             settings.batch_size,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fkd.data.faces import Faces
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.specialists import MemberId
+from fkd.experiment.store import MemberFolder
 from fkd.experiment.training import Training
 from fkd.training.augment import Batches
 
@@ -13,13 +14,15 @@ from fkd.training.augment import Batches
 class MemberTask:
     """One member to be trained.
 
-    experiment: as this member is trained. validation: the specialist's rows that judge it.
+    experiment: as this member is trained. validation: the specialist's rows that judge it. start: the
+    finished member whose weights it begins with; None for one that begins anew.
     """
 
     experiment: Experiment
     member: MemberId
     batches: Batches
     validation: Faces
+    start: MemberFolder | None = None
 
     @property
     def name(self) -> str:

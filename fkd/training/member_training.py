@@ -27,7 +27,7 @@ from fkd.experiment.store import MemberFolder
 from fkd.training.augment import Batch
 from fkd.training.batches import prefetched
 from fkd.training.callbacks import MemberCallbacks
-from fkd.training.member_files import log_to_tensorboard, write_final_files, write_history
+from fkd.training.member_files import load_best_weights, log_to_tensorboard, write_final_files, write_history
 from fkd.training.member_task import MemberTask
 from fkd.training.network_pool import Metrics, NetworkPool
 from fkd.training.networks.build import load_pretrained
@@ -107,6 +107,10 @@ class MemberTraining:
             self._state = load_state(self._folder, self._model, self._progress.say)
             if (self._state.epoch, self._state.batch) == (0, 0):
                 load_pretrained(self._model, self._task.experiment.network)
+                if self._task.start:
+                    begun = self._pool.evaluated(self._model)
+                    load_best_weights(begun, self._task.start)
+                    self._model.set_weights(begun.get_weights())
             self._callbacks = MemberCallbacks(
                 self._task.experiment, self._model, self._state, self._keep_best
             )

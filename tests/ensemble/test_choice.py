@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_run import small_faces, write_run
 
@@ -24,6 +25,15 @@ def test_every_specialist_gets_its_validation_and_its_members(tmp_path: Path):
     assert choice.reports[0].average_of_chosen.in_sample_px == pytest.approx(0.5, rel=1e-4)
     assert choice.validations["four"].predictions_px.shape == (2, 4, 4, 2)
     assert choice.validations["eleven"].members == (0,)
+
+
+def test_what_specialists_are_worth_together(tmp_path: Path):
+    choice, _ = _choose(write_run(tmp_path, FACES))
+    [(names, estimates)] = choice.together.items()
+    assert names == "four and eleven"
+    labels = [np.isfinite(choice.validations[name].truth_px).sum() for name in ("four", "eleven")]
+    squares = [report.average_of_all.in_sample_px**2 for report in choice.reports]
+    assert estimates[1].in_sample_px == pytest.approx(np.average(squares, weights=labels) ** 0.5)
 
 
 def test_who_is_left_out_is_said(tmp_path: Path):

@@ -30,7 +30,8 @@ def test_offsets_are_means_of_faces_with_as_many_labels_drawn_towards_none() -> 
     truth[~complete, 1] = np.nan
     predictions[complete, 0, 0] = -4  # 10 faces off by 4, as if 10 more were not: 2
     predictions[~complete, 0, 1] = 4  # 30 faces off by -4, as if 10 more were not: -3
-    offsets = offsets_px(predictions, truth, label_counts(truth), np.array([1, 2, 7]))
+    others, counts = np.zeros((3, 2, 2)), np.array([1, 2, 7])
+    offsets = offsets_px(predictions, truth, label_counts(truth), others, counts, linear=False)
     assert offsets.tolist() == [[[0, -3], [0, 0]], [[2, 0], [0, 0]], [[0, 0], [0, 0]]]
 
 
@@ -38,7 +39,39 @@ def test_each_half_of_the_groups_gets_the_offsets_of_the_other() -> None:
     groups, counts = np.arange(FACES) // 20, np.ones(FACES, int)
     truth = np.where(groups == 0, 3.0, 6.0)[:, None, None] * np.ones((FACES, 1, 2))
     members = np.zeros((2, FACES, 1, 2))
-    moved = with_offsets(members, truth, counts, groups)
+    moved = with_offsets(members, truth, counts, groups, linear=False)
     # 20 faces, as if 10 more had no offset: two thirds.
     assert moved[:, groups == 0] == pytest.approx(6 * 2 / 3)
     assert moved[:, groups == 1] == pytest.approx(3 * 2 / 3)
+
+
+def test_a_linear_offset_follows_the_pose_and_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    predictions = rng.normal(48, 5, (4000, 2, 2))
+    truth = predictions.copy()
+    turned = (predictions[:, 0, 0] - predictions[:, 1, 0]) / 10  # of two points that lie apart
+    truth[:, 0, 0] += 1 + turned
+    counts, others = np.full(4000, 2), np.array([[[58.0, 48], [38, 48]], [[38.0, 48], [58, 48]]])
+    offsets = offsets_px(predictions, truth, counts, others, counts[:2], linear=True)
+    # 4,000 faces against a penalty of 300, and against 10 without an offset.
+    assert offsets[:, 0, 0] == pytest.approx([3, -1], abs=0.2)
+    assert offsets[:, 0, 1] == pytest.approx(0, abs=0.02)
+    assert offsets[:, 1] == pytest.approx(0, abs=0.02)
+
+
+def test_no_face_has_a_part_in_its_own_linear_offset() -> None:
+    rng = np.random.default_rng(1)
+    groups, counts, members = np.arange(FACES) // 4, np.full(FACES, 2), rng.normal(48, 5, (1, FACES, 2, 2))
+    truth = members[0] + 1
+    moved = with_offsets(members, truth, counts, groups, linear=True)
+    truth[:4] += 100  # the group of the first four
+    again = with_offsets(members, truth, counts, groups, linear=True)
+    np.testing.assert_array_equal(again[:, :4], moved[:, :4])
+    assert (again[:, 4:] != moved[:, 4:]).any()
+
+
+@pytest.mark.parametrize("faces", [1, 3])
+def test_few_faces_or_one_pose_give_hardly_more_than_a_constant(faces: int) -> None:
+    predictions, counts = np.full((faces, 1, 2), 48.0), np.ones(faces, int)
+    offsets = offsets_px(predictions, predictions + 1, counts, predictions, counts, linear=True)
+    assert offsets == pytest.approx(faces / (faces + 10))

@@ -22,6 +22,7 @@ from fkd.ensemble.selection import (
     cross_validated_rmse_px,
     fitted_across,
     join_specialists,
+    pooled,
     select_members,
     selection_report,
 )
@@ -93,6 +94,13 @@ def test_specialists_are_joined_and_those_of_the_same_points_averaged() -> None:
         name: joined[0, i].tolist() for i, name in enumerate(KAGGLE15.names) if np.isfinite(joined[0, i, 0])
     }
     assert known == {"left_eye_center": [1, 2], "right_eye_center": [3, 4], "nose_tip": [15, 35]}
+
+
+def test_estimates_are_pooled_over_all_labels() -> None:
+    # 7 * 7, and three times 1: 52 / 4 = 13. 3 * 3 and three times 5 * 5: 84 / 4 = 21.
+    both = pooled([Estimate(7.0, 3.0), Estimate(1.0, 5.0)], [1, 3])
+    assert (both.in_sample_px, both.cross_validated_px) == pytest.approx((13**0.5, 21**0.5))
+    assert pooled([Estimate(7.0, 3.0), Estimate(1.0, None)], [1, 3]).cross_validated_px is None
 
 
 def test_policies_that_rank() -> None:

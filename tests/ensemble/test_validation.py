@@ -11,7 +11,7 @@ from fkd.core.errors import UserError
 from fkd.core.files import sha256
 from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
-from fkd.ensemble.validation import Validation, read_validation, submission_offsets_px
+from fkd.ensemble.validation import Validation, read_validation
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.prediction import Prediction
 from fkd.experiment.records import DamagedRecordError
@@ -110,11 +110,9 @@ def test_label_offsets_of_validation_and_submission(run: Run, experiment: Experi
     validation = read(run, experiment, data, [0], label_offsets=True)
     # Four faces a half are off by 7, as if 10 more were not: 2. All eight: 7 * 8 / 18.
     np.testing.assert_allclose(validation.predictions_px, 35)
-    data.lookup[["ImageId", "FeatureName"]] = [(image, name) for image in (0, 1) for name in KAGGLE15.columns]
-    offsets_px = submission_offsets_px({"four": validation}, {"four": [0, 0]}, data)
-    np.testing.assert_allclose(offsets_px[:2, KAGGLE15.indices("four")], 7 * 8 / 18)
-    np.testing.assert_allclose(offsets_px[2:, KAGGLE15.indices("four")], 0)  # nobody has no labels
-    assert np.isnan(offsets_px[:, KAGGLE15.indices("eleven")]).all()
+    offsets_px = validation.offsets_px([0, 0], np.full((3, 15, 2), 33.0), np.array([15, 15, 0]))
+    np.testing.assert_allclose(offsets_px[:2], np.full((2, 4, 2), 7 * 8 / 18))
+    np.testing.assert_allclose(offsets_px[2], 0)  # nobody has no labels
 
 
 @pytest.mark.parametrize(

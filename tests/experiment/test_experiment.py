@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_experiment import BY_SOURCE
 
 from fkd.core.errors import UserError
 from fkd.experiment.experiment import Experiment, differences
@@ -133,3 +134,70 @@ def test_specialists_of_other_folds_may_share_their_points(tiny_experiment: Path
     fold = "specialists.fold={keypoints: four, members: 1, validation_fold: 1}"
     experiment = load_experiment(str(tiny_experiment), [fold])
     np.testing.assert_array_equal(experiment.point_indices("fold"), experiment.point_indices("four"))
+
+
+@pytest.fixture
+def by_source(tiny_experiment: Path) -> Experiment:
+    """Members of `all` that go on as `many` and as `few`."""
+    variants = "variants=[{}, {augmentation_magnitude: 0.5}]"
+    schedule = "training.schedule={name: cosine_decay, warmup_epochs: 1}"
+    return load_experiment(str(tiny_experiment), [BY_SOURCE, variants, schedule])
+
+
+def test_who_continues_comes_last_and_is_otherwise_like_the_first(by_source: Experiment):
+    names = [member.name for member in by_source.members]
+    assert names == ["all/00", "all/01", "many/00", "few/00", "many/01", "few/01"]
+    assert (by_source.beginning, by_source.continuing, by_source.ending) == (
+        ["all"],
+        ["many", "few"],
+        ["many", "few"],
+    )
+    assert by_source.specialists["few"].batch_size == 8
+    assert by_source.continued(by_source.members[-1]) == ("all", 1)
+    assert by_source.continued(by_source.members[0]) is None
+
+
+def test_who_continues_is_trained_as_it_says(by_source: Experiment):
+    first, few = by_source.of_member("all", 1), by_source.of_member("few", 1)
+    assert (first.training.max_epochs, few.training.max_epochs) == (3, 1)
+    assert few.training.optimizer.learning_rate == 1e-3
+    assert few.training.schedule.warmup_epochs == 0
+    assert (first.augmentation.flip.probability, few.augmentation.flip.probability) == (0.5, 0)
+    assert few.augmentation.rotation == first.augmentation.rotation
+    assert by_source.of_member("many", 0).augmentation == by_source.of_member("all", 0).augmentation
+
+
+def test_the_number_of_labels_tells_who_predicts_a_face(by_source: Experiment, tiny_experiment: Path):
+    counts = np.array([4, 15, 0, 5, 1])
+    shared = [(names, faces.tolist()) for faces, names in by_source.by_source(counts)]
+    assert shared == [(["few"], [0, 4]), (["many"], [1, 3]), (["all"], [2])]
+    [(faces, names)] = load_experiment(str(tiny_experiment)).by_source(counts)
+    assert (names, faces.tolist()) == (["four", "eleven"], [0, 1, 2, 3, 4])
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("specialists.few.continues.specialist=many", "expected one that begins anew, received many"),
+        ("specialists.few.continues.specialist=nobody", "expected one that begins anew, received nobody"),
+        (
+            "specialists.few.members=1",
+            "expected keypoints, rows, batch_size, members and validation_fold of all, which it continues",
+        ),
+        (
+            "specialists.few.continues.labels=[1, 3]",
+            "the faces with 1 to 15 labels, received (5, 15), (1, 3)",
+        ),
+        (
+            "specialists.few.continues.labels=[1, 5]",
+            "the faces with 1 to 15 labels, received (5, 15), (1, 5)",
+        ),
+        ("specialists.few.continues.labels=[4]", "specialists.few.continues.labels.1: Field required"),
+        ("teacher=other", "expected no specialist that continues another, received one"),
+    ],
+)
+def test_who_cannot_continue_is_refused(tiny_experiment: Path, setting: str, words: str):
+    with pytest.raises(UserError) as caught:
+        load_experiment(str(tiny_experiment), [BY_SOURCE, setting])
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

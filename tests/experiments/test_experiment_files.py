@@ -40,6 +40,7 @@ NAMES = sorted(
 # These train networks of the others, otherwise or shorter; champion-gpu a larger one.
 VARIANTS = {"passes": ["eleven"], "ablation": ["all"], "ablation/specialists": ["four", "eleven"]}
 VARIANTS["champion-gpu"] = ["all", "fold-1", "fold-2", "fold-3", "fold-4"]
+VARIANTS["champion-by-source"] = ["all", "many-labels", "few-labels"]
 SYSTEMS = [name for name in NAMES if name.partition("/")[0] not in VARIANTS]
 
 

@@ -20,3 +20,10 @@ specialists:
   eleven: {keypoints: eleven, rows: complete, batch_size: 4, members: 1}
 selection: {policy: best}
 """
+
+# In place of its specialists: one whose members go on with the faces of either source.
+BY_SOURCE = (
+    "specialists={all: {keypoints: all, rows: any, batch_size: 8, members: 2},"
+    " many: {continues: {specialist: all, labels: [5, 15], epochs: 2, learning_rate: 1.0e-4}},"
+    " few: {continues: {specialist: all, labels: [1, 4], epochs: 1, learning_rate: 1.0e-3, flip: false}}}"
+)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import fkd
+from tiny_experiment import BY_SOURCE
 
 from fkd.core.errors import UserError
 from fkd.core.files import sha256
@@ -194,6 +195,18 @@ def test_runs_without_a_common_row_are_refused(tmp_path: Path, data: FaceData):
 
 
 @pytest.mark.usefixtures("in_the_repository")
+def test_an_experiment_whose_members_go_on_is_refused(tiny_experiment: Path, tmp_path: Path, data: FaceData):
+    table, by_source = (
+        Table(title="One", data="faces", rows=(Row(system="a", experiment="by-source"),)),
+        [BY_SOURCE],
+    )
+    runs = {table.rows[0]: (load_experiment(str(tiny_experiment), by_source), Run(tmp_path / "run"))}
+    with pytest.raises(
+        UserError, match=r"^One: expected .* all begin anew, received by-source; leave its row out$"
+    ):
+        compare_table(table, runs, data, COMMAND)
+
+
 @pytest.mark.parametrize("name", ["comparison", "ablation", "pixel-changes"])
 def test_the_comparisons_of_the_repository_name_experiments_that_load(name: str):
     comparison = load_comparison(Path(f"experiments/comparisons/{name}.yaml"))

@@ -3,11 +3,13 @@
 import json
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
+from tiny_experiment import BY_SOURCE
 
 import fkd.runs.members
 from fkd.core.interrupt import InterruptedTrainingError, StopRequest
@@ -28,13 +30,14 @@ from fkd.training.network_pool import NetworkPool
 
 NOBODY = Faces(np.zeros((0, 96, 96), np.uint8), np.zeros((0, 15, 2), np.float32), np.zeros(0, np.int64))
 NO_ROWS = np.zeros(0, np.int64)
-SPLITS = {name: Split(NO_ROWS, NO_ROWS, NO_ROWS) for name in ("four", "eleven")}
+SPLITS = {name: Split(NO_ROWS, NO_ROWS, NO_ROWS) for name in ("four", "eleven", "all", "many", "few")}
 
 
 class FakeTraining:
     """Finishes a member at once, or does what `act` does instead."""
 
     trained: list[str]
+    starts: list[Path | None]
     pools: list[NetworkPool]
     act: Callable[["FakeTraining"], None]
 
@@ -53,6 +56,7 @@ class FakeTraining:
 
     def steps(self) -> Steps:
         self.trained.append(self.task.name)
+        self.starts.append(self.task.start and self.task.start.path)
         self.pools.append(self.pool)
         type(self).act(self)
         yield from ()
@@ -96,7 +100,7 @@ class Setting:
         self, stop: StopRequest | None = None, remote: FakeRemote | None = None, at_once: int = 1
     ) -> None:
         members = run_status(self.run, self.experiment)
-        progress = Progress(members, {"four": 1, "eleven": 1}, 3, self.console)
+        progress = Progress(members, dict.fromkeys(SPLITS, 1), 3, self.console)
         job = Job(
             run=self.run,
             experiment=self.experiment,
@@ -113,7 +117,8 @@ class Setting:
 
 @pytest.fixture
 def setting(tmp_path: Path, tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch):
-    FakeTraining.trained, FakeTraining.pools, FakeTraining.act = [], [], FakeTraining.finish
+    FakeTraining.trained, FakeTraining.starts, FakeTraining.pools = [], [], []
+    FakeTraining.act = FakeTraining.finish
     monkeypatch.setattr(fkd.runs.members, "MemberTraining", FakeTraining)
     monkeypatch.setattr(fkd.runs.members, "LOOK_AGAIN_S", 0.05)
     setting = Setting(tmp_path, load_experiment(str(tiny_experiment)))
@@ -131,6 +136,25 @@ def test_every_member_is_trained_once_in_rounds(setting: Setting):
 def test_members_trained_at_once_are_of_one_specialist(setting: Setting):
     setting.train(at_once=2)
     assert FakeTraining.trained == ["four/00", "four/01", "eleven/00"]
+
+
+def test_a_member_begins_when_the_one_that_it_continues_is_done(
+    setting: Setting, tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch
+):
+    setting.experiment = load_experiment(str(tiny_experiment), [BY_SOURCE])
+    begun = setting.run.member("all", 1)
+    begun.path.mkdir(parents=True)
+
+    def release(_: float) -> None:
+        held.close()
+
+    with ExitStack() as held:
+        assert held.enter_context(member_lock(begun))
+        monkeypatch.setattr("time.sleep", release)
+        setting.train()
+    assert FakeTraining.trained == ["all/00", "many/00", "few/00", "all/01", "many/01", "few/01"]
+    assert FakeTraining.starts == [None, *[begun.path.with_name("00")] * 2, None, *[begun.path] * 2]
+    assert "Waiting for members that other processes train: all/01 by" in setting.said()
 
 
 def test_members_that_are_trained_alike_but_for_their_batches_share_networks(

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tiny_experiment import BY_SOURCE
 
 from fkd.core.errors import UserError
 from fkd.core.files import sha256
@@ -48,6 +49,31 @@ def test_rows_with_any_of_the_points(tmp_path: Path, tiny_experiment: Path, data
     data.training.keypoints[18, 1:] = np.nan  # one of the four is left
     split = make_splits(Run(tmp_path), experiment, data)["four"]
     assert sorted([*split.training, *split.validation]) == list(range(19))
+
+
+def test_faces_stay_on_their_side_where_members_go_on(tmp_path: Path, tiny_experiment: Path, data: FaceData):
+    (tmp_path / "dropped.csv").write_text("row,keypoint\n3,nose_tip\n")
+    settings = [BY_SOURCE, f"dropped_labels={tmp_path / 'dropped.csv'}"]
+    splits = make_splits(Run(tmp_path), load_experiment(str(tiny_experiment), settings), data)
+    for side in ("training", "validation"):
+        begun, many, few = (getattr(splits[name], side) for name in ("all", "many", "few"))
+        assert [*many, *few] == [*begun]  # rows 0 to 7 have 15 labels, the others 4
+        assert max(many) < 8 <= min(few)
+    groups = [splits[name].validation_groups.tolist() for name in ("all", "many", "few")]
+    assert groups[0] == groups[1] + groups[2]
+    assert splits["many"].dropped_labels.tolist() == [[3, KAGGLE15.names.index("nose_tip")]]
+
+
+def test_a_source_without_faces_is_one_clear_line(tmp_path: Path, tiny_experiment: Path, data: FaceData):
+    experiment = load_experiment(str(tiny_experiment), [BY_SOURCE])
+    with pytest.raises(
+        UserError, match=r"^few: expected faces with 1 to 4 labels that train and .* too few;"
+    ):
+        make_splits(
+            Run(tmp_path),
+            experiment,
+            dataclasses.replace(data, training=data.training.take(np.arange(8)), groups=None),
+        )
 
 
 def test_the_split_is_drawn_once_and_kept(tmp_path: Path, experiment: Experiment, data: FaceData):

@@ -14,7 +14,7 @@ def _task(experiment_file: Path, specialist: str, index: int, *settings: str) ->
     faces = Faces(np.zeros((4, 96, 96), np.uint8), np.full((4, 15, 2), 40, np.float32), np.arange(4))
     experiment = load_experiment(str(experiment_file), settings)
     batches = member_batches(experiment, specialist, faces)[index]
-    return MemberTask(experiment.of_member(index), MemberId(specialist, index), batches, faces)
+    return MemberTask(experiment.of_member(specialist, index), MemberId(specialist, index), batches, faces)
 
 
 def test_a_task_is_its_members(tiny_experiment: Path):

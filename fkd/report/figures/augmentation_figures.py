@@ -36,7 +36,7 @@ def augmentation_section(faces: FaceData, experiment: Experiment) -> Section:
         text += f" Members take these ranges times {turns} in turn"
         text += ", those of albumentations as they are." if experiment.augmentation.albumentations else "."
     else:
-        experiment = experiment.of_member(0)
+        experiment = experiment.of_member(experiment.beginning[0], 0)
     figures = [_each_alone(face, experiment, schema), _as_trained(face, experiment, schema)]
     return Section(title, text, figures)
 

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fkd.core.errors import UserError, one_line
 from fkd.core.interrupt import InterruptedTrainingError, StopRequest, stop_on_signals
 from fkd.core.say import Say
+from fkd.experiment.experiment import Experiment
 from fkd.experiment.resources import Resources
 from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import Run, is_done
@@ -140,13 +141,13 @@ def train_on_ray(
     train = ray.remote(train_member).options(**resources, max_retries=MACHINES_LOST_AT_MOST)
     # The same path everywhere: tasks have other working folders.
     shared = ray.put(replace(job, run=Run(job.run.path.resolve())))
-    waiting: dict[Any, MemberId] = {
-        train.remote(shared, member, mailbox): member
-        for member in job.members
-        if not is_done(job.run.member(*member))
-    }
+    missing = [member for member in job.members if not is_done(job.run.member(*member))]
+    waiting: dict[Any, MemberId] = {}
     try:
-        while waiting:
+        while missing or waiting:
+            begin = can_begin(job.experiment, missing, waiting.values())
+            waiting |= {train.remote(shared, member, mailbox): member for member in begin}
+            missing = [member for member in missing if member not in begin]
             ready, _ = ray.wait(list(waiting), timeout=_LOOK_EVERY_S)
             _show_all(mailbox, progress)
             for task in ready:
@@ -164,6 +165,14 @@ def train_on_ray(
         raise InterruptedTrainingError(
             f"{stop.reason}: every member is saved; run the same command again to resume"
         )
+
+
+def can_begin(
+    experiment: Experiment, missing: Sequence[MemberId], running: Iterable[MemberId]
+) -> list[MemberId]:
+    """Those that continue no missing or running member: while they wait, they would hold their cores."""
+    unfinished = {*missing, *running}
+    return [member for member in missing if experiment.continued(member) not in unfinished]
 
 
 def train_member(job: Job, member: MemberId, mailbox: Any) -> bool:

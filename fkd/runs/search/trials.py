@@ -64,7 +64,7 @@ class Outcome:
 
 def specialist_to_search(experiment: Experiment, asked_for: str | None) -> str:
     """The specialist whose error counts; raises UserError where it must be named, or is not there."""
-    names = list(experiment.specialists)
+    names = experiment.beginning  # the others need what these have learned
     if asked_for in names or (asked_for is None and len(names) == 1):
         return asked_for or names[0]
     raise UserError(

@@ -11,13 +11,14 @@ import pytest
 from command_line import Running, assert_same_results, fkd
 from interruptible import PATIENCE_S, start, wait_until
 from repository import REPOSITORY
+from tiny_experiment import BY_SOURCE
 
 from fkd.core.errors import UserError
 from fkd.data.faces import Faces
 from fkd.experiment.files import load_experiment
 from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import Run
-from fkd.runs.engines.ray_tasks import ray_cluster, train_member
+from fkd.runs.engines.ray_tasks import can_begin, ray_cluster, train_member
 from fkd.runs.job import Job
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -117,6 +118,17 @@ def test_what_is_wrong_itself_is_not_tried_again(
     arguments = ["train", "tiny.yaml", "--data", faces_folder, *wrong]
     complaint = fkd(*arguments, "--engine", "ray", "--address", nodes.address, status=1)
     assert "the training diverged; lower training.optimizer.learning_rate" in complaint
+
+
+def test_a_member_does_not_hold_cores_until_the_one_that_it_continues_is_done(tiny_experiment: Path):
+    experiment = load_experiment(str(tiny_experiment), [BY_SOURCE])
+    missing = experiment.members
+    assert [member.name for member in can_begin(experiment, missing, [])] == ["all/00", "all/01"]
+    # all/00 is done, and all/01 is being trained.
+    assert [member.name for member in can_begin(experiment, missing[2:], missing[1:2])] == [
+        "many/00",
+        "few/00",
+    ]
 
 
 @pytest.mark.parametrize(
