@@ -33,7 +33,7 @@ SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train-ensemble submit data explore report status select compare demo onnx ray resnet test pytest lint types chaos fuzz gradients bench bench-report lock docs clean
+.PHONY: help train-ensemble submit data explore report status select compare demo onnx ray resnet test lint types chaos fuzz gradients bench bench-report lock docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -81,13 +81,12 @@ ray: .venv/run ## Install what training on a Ray cluster needs
 resnet: .venv/run ## Install what the ResNet experiments need
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/resnet.txt
 
+# Many processes import the same modules: their bytecode is kept, whatever the environment says.
+PYTEST := PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+
 # The types, which take one core half a minute, are checked while the first tests run.
 test: .venv/test lint ## Lint, check types and run the tests
-	@$(MAKE) --no-print-directory --jobs=2 types pytest
-
-# Many processes import the same modules: their bytecode is kept, whatever the environment says.
-pytest: .venv/test
-	PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+	.venv/bin/mypy & $(PYTEST); tests=$$?; wait $$! && exit $$tests
 
 lint: .venv/test ## Check style
 	.venv/bin/ruff check

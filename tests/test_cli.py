@@ -164,17 +164,25 @@ def test_points_that_the_data_do_not_hold_are_refused(tiny_experiment: Path, fac
 
 
 @pytest.mark.usefixtures("workplace")
-def test_jax_trains_too(tiny_experiment: Path, faces_folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_jax_does_without_tensorflow(
+    tiny_experiment: Path, faces_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
     pytest.importorskip("jax", reason="JAX is not installed")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     # Two full batches of one specialist: JAX compiles a step for every size of a batch.
     one = "specialists={all: {keypoints: all, rows: any, batch_size: 4, members: 1}}"
     options = (tiny_experiment, "--data", faces_folder, "--set", one, "--set", "training.max_images=8")
-    calls = [["fkd", verb, *map(str, options)] for verb in ("train", "submit")]
-    # Both in one process: loading JAX and Keras takes longer than either.
+    verbs = ("train",), ("status",), ("submit",), ("export", "--to", "model")
+    calls = [["fkd", *verb, *map(str, options if verb != ("status",) else ())] for verb in verbs]
+    # All in one process: loading JAX and Keras takes longer than any of them.
     code = f"""
 import sys
 from fkd.cli import main
+class WithoutTensorFlow:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, WithoutTensorFlow)
 for sys.argv in {calls}:
     try:
         main()
@@ -186,6 +194,7 @@ for sys.argv in {calls}:
     assert "Traceback" not in done.stderr, done.stderr
     assert "through jax" in done.stdout
     assert "submission.csv" in done.stdout
+    assert "ensemble.keras: written" in done.stdout
 
 
 DEEP = "network.convolutions=[{filters: 1, kernel: 90}, {filters: 1, kernel: 8}]"

@@ -18,6 +18,7 @@ TOPICS = (
     "reading",
     "augmentation",
     "training",
+    "host",
     "at_once",
     "precision",
     "further_member",

@@ -14,7 +14,7 @@ from fkd.runs.locks import lock_holder, member_lock
 from fkd.runs.remote.remote_store import RemoteStore, RemoteUnreachableError
 from fkd.runs.remote.session import remote_session
 from fkd.training.batches import member_batches
-from fkd.training.device import prepare_device
+from fkd.training.device import augmenting_threads, prepare_device
 from fkd.training.member_task import MemberTask
 from fkd.training.member_training import MemberTraining, Steps, train_together
 from fkd.training.network_pool import NetworkPool
@@ -65,6 +65,7 @@ def train_members(
                     on_saved=remote.push if remote else lambda folder: None,
                     unsaved=stop.unsaved,
                     tensorboard=job.tensorboard,
+                    augmenting_threads=augmenting_threads(job.members_at_once),
                 )
                 try:
                     yield from training.steps()

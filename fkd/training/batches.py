@@ -11,7 +11,6 @@ from fkd.data.faces import Faces
 from fkd.experiment.experiment import Experiment
 from fkd.training.augment import Batch, Batches
 
-_AUGMENTING_THREADS = 2
 # Members that share their batches walk in step; a resumed one may be elsewhere and makes its own meanwhile.
 _REMEMBERED = 16
 
@@ -61,15 +60,17 @@ def member_batches(experiment: Experiment, specialist: str, training: Faces) -> 
     return [batches(Batches, index) for index in range(settings.members)]
 
 
-def prefetched(batches: Batches, first_epoch: int, first_index: int) -> Generator[Batch, None, None]:
-    """All batches from a place on, in order, the next ones prepared while the current one trains."""
+def prefetched(
+    batches: Batches, first_epoch: int, first_index: int, threads: int
+) -> Generator[Batch, None, None]:
+    """All batches from a place on, in order; threads prepare the next ones while the current one trains."""
     positions = ((epoch, index) for epoch in count(first_epoch) for index in range(len(batches)))
-    with ThreadPoolExecutor(_AUGMENTING_THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Batch]] = deque()
         try:
             for epoch, index in islice(positions, first_index, None):
                 waiting.append(pool.submit(batches, epoch, index))
-                if len(waiting) > _AUGMENTING_THREADS:
+                if len(waiting) > threads:
                     yield waiting.popleft().result()
         finally:
             for future in waiting:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from fkd.core.errors import UserError
@@ -12,6 +13,8 @@ from fkd.experiment.training import Precision, Training
 
 # Of its share of a GPU's memory a process takes this much: CUDA itself needs some.
 _USED_OF_SHARE = 0.9
+
+_LEAST_AUGMENTING_THREADS = 2
 
 # Linux tells here what a processor can do, and calls bfloat16 so: Intel and AMD, Intel's matrices, ARM.
 CPU_INFO = Path("/proc/cpuinfo")
@@ -78,6 +81,19 @@ def take_share(cpus: int | None, gpu_memory: float = 1.0) -> None:
             f"resources.cpus: expected as many as this process has computed with, received {cpus}; train "
             "experiments with other numbers in separate commands"
         ) from error
+
+
+def augmenting_threads(members_at_once: int = 1) -> int:
+    """How many threads prepare the batches of a member: its share of the cores that this process may use.
+
+    At least two, as one that waits for memory leaves its core to the other.
+    """
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        cores = tf.config.threading.get_intra_op_parallelism_threads() or cores
+    return max(_LEAST_AUGMENTING_THREADS, cores // members_at_once)
 
 
 def hide_gpus() -> None:

@@ -27,9 +27,10 @@ from fkd.experiment.store import MemberFolder
 from fkd.training.augment import Batch
 from fkd.training.batches import prefetched
 from fkd.training.callbacks import MemberCallbacks
+from fkd.training.compiled_step import Metrics
 from fkd.training.member_files import load_best_weights, log_to_tensorboard, write_final_files, write_history
 from fkd.training.member_task import MemberTask
-from fkd.training.network_pool import Metrics, NetworkPool
+from fkd.training.network_pool import NetworkPool
 from fkd.training.networks.build import load_pretrained
 from fkd.training.networks.codecs import codec_of
 from fkd.training.predict import validate
@@ -71,7 +72,8 @@ class MemberTraining:
 
     pool: compiled networks of the member's specialist. why_stop: asked after every batch; a reason ends the
     training. on_saved: called after every save. unsaved: holds the member's name while it has batches that
-    are not saved. tensorboard: whether epochs are logged there, too.
+    are not saved. tensorboard: whether epochs are logged there, too. augmenting_threads: how many prepare its
+    batches.
     """
 
     def __init__(
@@ -85,10 +87,11 @@ class MemberTraining:
         on_saved: Callable[[MemberFolder], None],
         unsaved: set[str],
         tensorboard: bool = False,
+        augmenting_threads: int = 2,
     ) -> None:
         self._task, self._folder, self._pool, self._progress = task, folder, pool, progress
         self._why_stop, self._on_saved, self._unsaved = why_stop, on_saved, unsaved
-        self._tensorboard = tensorboard
+        self._tensorboard, self._augmenting_threads = tensorboard, augmenting_threads
         experiment = task.experiment
         self._training, self._codec = experiment.training, codec_of(experiment.network)
         self._loss = self._codec.loss(experiment.training)
@@ -116,7 +119,8 @@ class MemberTraining:
             )
             self._saved_at_s = time.monotonic()
             self._progress.start_member(self._task.name, self._state.epoch, self._state.batch)
-            with closing(prefetched(self._task.batches, self._state.epoch, self._state.batch)) as stream:
+            place, threads = (self._state.epoch, self._state.batch), self._augmenting_threads
+            with closing(prefetched(self._task.batches, *place, threads)) as stream:
                 yield from self._train_epochs(stream)
             if not self._state.best_epoch:
                 raise UserError(
@@ -215,6 +219,7 @@ class MemberTraining:
             )
 
     def _save(self) -> None:
+        self._pool.settle()
         save_state(self._folder, self._model, self._state)
         write_history(self._folder, self._state)
         self._saved_at_s = time.monotonic()

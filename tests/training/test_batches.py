@@ -32,12 +32,14 @@ def _same(a: tuple[np.ndarray, ...], b: tuple[np.ndarray, ...]) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_batches_come_in_order_and_no_thread_stays(tiny_experiment: Path, faces: Faces):
+@pytest.mark.parametrize("count", [1, 2, 16])
+def test_batches_come_in_order_and_no_thread_stays(tiny_experiment: Path, faces: Faces, count: int):
     batches = member_batches(load_experiment(str(tiny_experiment)), "four", faces)[0]  # of 8, 8 and 4
     threads = threading.active_count()
-    stream = prefetched(batches, 1, 1)
+    stream = prefetched(batches, 1, 1, count)
     for epoch, index in [(1, 1), (1, 2), (2, 0)]:
         assert _same(next(stream), batches(epoch, index))
+    assert threads < threading.active_count() <= threads + count
     stream.close()
     assert threading.active_count() == threads
 

@@ -99,15 +99,26 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch):
 def test_threads_are_taken_before_anything_is_computed():
     script = (
         "import sys;"
-        "from fkd.training.device import take_share; import tensorflow as tf; take_share(1); take_share(1);"
+        "from fkd.training.device import augmenting_threads, take_share; import tensorflow as tf;"
+        "take_share(1); take_share(1);"
         "assert not {'sklearn', 'jax'} & set(sys.modules);"  # they take longer to load than all of fkd
-        "print(tf.config.threading.get_intra_op_parallelism_threads()); tf.constant(1.0); take_share(2)"
+        "print(tf.config.threading.get_intra_op_parallelism_threads(), augmenting_threads());"
+        "tf.constant(1.0); take_share(2)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.stdout == "1\n"
+    assert done.stdout == "1 2\n"
     assert "UserError: resources.cpus: expected as many as this process has computed with, received 2" in (
         done.stderr
     )
+
+
+@pytest.mark.parametrize(("cores", "members", "threads"), [(16, 1, 16), (16, 4, 4), (16, 50, 2), (1, 1, 2)])
+def test_members_share_the_cores_that_prepare_their_batches(
+    monkeypatch: pytest.MonkeyPatch, cores: int, members: int, threads: int
+):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(cores)))
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    assert device.augmenting_threads(members) == threads
 
 
 def test_cuda_names_the_gpus_that_may_be_used(monkeypatch: pytest.MonkeyPatch):

@@ -20,7 +20,8 @@ def _batch(seed: int, images: int = 8) -> Batch:
     return pixels, rng.uniform(-1, 1, (images, 8)).astype(np.float32)
 
 
-def _values(model: keras.Model) -> list[np.ndarray]:
+def _values(pool: NetworkPool, model: keras.Model) -> list[np.ndarray]:
+    pool.settle()
     variables = [*model.variables, *model.optimizer.variables]
     return [keras.ops.convert_to_numpy(variable) for variable in variables]
 
@@ -30,7 +31,7 @@ def _alone(tiny_experiment: Path, seed: int, *settings: str) -> tuple[list[np.nd
     pool = _pool(tiny_experiment, *settings)
     model = pool.take((seed,))
     metrics = [pool.train([model], [_batch(10 * seed + step)])[0] for step in range(3)]
-    return _values(model), metrics
+    return _values(pool, model), metrics
 
 
 @pytest.mark.parametrize("settings", [(), ("network.dropout=0.5", "training.optimizer.name=adamw")])
@@ -40,7 +41,7 @@ def test_members_trained_at_once_are_those_trained_alone(tiny_experiment: Path, 
     metrics = [pool.train(models, [_batch(10 * seed + step) for seed in range(3)]) for step in range(3)]
     for seed, model in enumerate(models):
         values, expected = _alone(tiny_experiment, seed, *settings)
-        for value, alone in zip(_values(model), values, strict=True):
+        for value, alone in zip(_values(pool, model), values, strict=True):
             np.testing.assert_allclose(value, alone, rtol=1e-4, atol=1e-6)
         for step in range(3):
             assert metrics[step][seed] == pytest.approx(expected[step], rel=1e-4)
@@ -56,7 +57,7 @@ def test_a_network_handed_on_is_as_good_as_new(tiny_experiment: Path):
     assert second is first
     for step in range(3):
         pool.train([second], [_batch(10 + step)])
-    for value, alone in zip(_values(second), _alone(tiny_experiment, 1, *settings)[0], strict=True):
+    for value, alone in zip(_values(pool, second), _alone(tiny_experiment, 1, *settings)[0], strict=True):
         np.testing.assert_array_equal(value, alone)
 
 
@@ -97,6 +98,7 @@ def test_what_is_judged_is_the_network_or_its_average_in_float32(tiny_experiment
     for pool, share in ((plain, 1.0), (averaging, 0.25)):
         model = pool.take((0,))
         pool.train([model], [_batch(0)])
+        pool.settle()
         before = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_variables]
         pool.train([model], [_batch(1)])
         judged = pool.evaluated(model)

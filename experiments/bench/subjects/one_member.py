@@ -16,6 +16,7 @@ from fkd.runs.progress import Progress
 from fkd.runs.splits import make_splits
 from fkd.runs.status import MemberStatus
 from fkd.training.batches import member_batches
+from fkd.training.device import augmenting_threads
 from fkd.training.member_task import MemberTask
 from fkd.training.member_training import MemberTraining
 from fkd.training.network_pool import NetworkPool
@@ -40,15 +41,24 @@ class Published:
         batches = member_batches(self.experiment, SPECIALIST, self.training)[index]
         return MemberTask(self.experiment, MemberId(SPECIALIST, index), batches, self.validation)
 
-    def start(self, index: int, pool: NetworkPool, store: Path) -> MemberTraining:
-        """A member's training in an empty store, which says nothing."""
-        task, images = self.task(index), {SPECIALIST: len(self.training.ids)}
+    def start(
+        self, index: int, pool: NetworkPool, store: Path, task: MemberTask | None = None
+    ) -> MemberTraining:
+        """A member's training in an empty store, which says nothing; task: in place of its own."""
+        task, images = task or self.task(index), {SPECIALIST: len(self.training.ids)}
         epochs = {SPECIALIST: self.experiment.training.max_epochs}
         progress = Progress([MemberStatus(task.name, "waiting")], images, epochs, Console(quiet=True))
         folder = Run(store).member(SPECIALIST, index)
         folder.path.mkdir(parents=True)
         return MemberTraining(
-            task, folder, pool, progress, why_stop=lambda: None, on_saved=lambda folder: None, unsaved=set()
+            task,
+            folder,
+            pool,
+            progress,
+            why_stop=lambda: None,
+            on_saved=lambda folder: None,
+            unsaved=set(),
+            augmenting_threads=augmenting_threads(),
         )
 
 
