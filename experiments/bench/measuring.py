@@ -27,6 +27,7 @@ TOPICS = (
     "memory",
     "growth",
     "near_duplicates",
+    "preemptions",
     "cluster",
     "side_by_side",
     "profile_epoch",
