@@ -17,13 +17,22 @@ FAULTS ?=
 N ?= 300
 TOPICS ?=
 SEED ?=
+BACKEND ?= tensorflow
 
 # The newest of the supported Pythons, the machine's own first.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 # A GPU that the driver shows wants the packages that can use it.
-LOCK := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),requirements/gpu.txt,requirements/base.txt)
+GPU := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),gpu)
+ifeq ($(BACKEND),jax)
+LOCK := requirements/jax$(GPU:%=-%).txt
+READY := .venv/run-jax
+export KERAS_BACKEND := jax
+else
+LOCK := requirements/$(or $(GPU),base).txt
+READY := .venv/run
+endif
 
 FKD := .venv/bin/fkd
 RUN := $(EXPERIMENT) --data '$(DATA)' --store '$(STORE)'
@@ -42,43 +51,44 @@ help: ## List the targets
 	@echo '           SET="key=value ..."  STORE=folder|s3://...|gs://...|file://...  SPOT_NOTICE=ec2'
 	@echo '           FRESH=1 (train anew)  TENSORBOARD=1 (write logs)  AT_ONCE=n (members in one step)'
 	@echo '           JOBS=n (members side by side)  ENGINE=ray ADDRESS=host:port'
+	@echo '           BACKEND=jax (an environment without TensorFlow)'
 	@echo '           KILLS=n SEED=n FAULTS=1 (chaos)  N=n SEED=n (fuzz)'
 
-train-ensemble: .venv/run ## Train every member of every specialist; resume where it stopped
+train-ensemble: $(READY) ## Train every member of every specialist; resume where it stopped
 	$(FKD) train $(RUN) $(SETTINGS) $(OPTIONS)
 
-submit: .venv/run ## Select members, average them, write models_store/<run>/submission.csv
+submit: $(READY) ## Select members, average them, write models_store/<run>/submission.csv
 	$(FKD) submit $(RUN) $(SETTINGS)
 
-data: .venv/run ## Read, download or generate the data and say what is in it
+data: $(READY) ## Read, download or generate the data and say what is in it
 	$(FKD) data --data '$(DATA)'
 
-explore: .venv/run ## Write a page of the data, before any training
+explore: $(READY) ## Write a page of the data, before any training
 	$(FKD) explore $(EXPERIMENT) --data '$(DATA)' $(SETTINGS)
 
-report: .venv/run ## Write the page of a run, finished or not
+report: $(READY) ## Write the page of a run, finished or not
 	$(FKD) report $(RUN) $(SETTINGS)
 
-status: .venv/run ## Show where the members of a run, or of all runs, stand
+status: $(READY) ## Show where the members of a run, or of all runs, stand
 	$(FKD) status $(RUN)
 
-select: .venv/run ## Choose members and say what the choice is worth
+select: $(READY) ## Choose members and say what the choice is worth
 	$(FKD) select $(RUN) $(SETTINGS)
 
-compare: .venv/run ## The tables of experiments/comparisons from stored runs (TRAIN=1: train what is missing)
+compare: $(READY) ## The tables of experiments/comparisons from stored runs (TRAIN=1: train what is missing)
 	$(FKD) compare $(if $(TRAIN),--train) $(EXPERIMENT)
 
-demo: .venv/run ## A page on this machine: drop a photo, see its points
+demo: $(READY) ## A page on this machine: drop a photo, see its points
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.txt
 	$(FKD) demo
 
-onnx: .venv/run ## Install ONNX Runtime: quick predictions, and its export
+onnx: $(READY) ## Install ONNX Runtime: quick predictions, and its export
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/onnx.txt
 
-ray: .venv/run ## Install what training on a Ray cluster needs
+ray: $(READY) ## Install what training on a Ray cluster needs
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/ray.txt
 
-resnet: .venv/run ## Install what the ResNet experiments need
+resnet: $(READY) ## Install what the ResNet experiments need
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/resnet.txt
 
 # Many processes import the same modules: their bytecode is kept, whatever the environment says.
@@ -113,12 +123,12 @@ bench-report: .venv/test ## Time the pages: 7,049 rows, and 100 members with 300
 	.venv/bin/python -m experiments.bench.report --data $(if $(filter auto,$(DATA)),synthetic,'$(DATA)')
 
 # They are all installed into one environment, so they agree on every version.
-LOCKED_TOO := gpu resnet onnx demo ray bench
+LOCKED_TOO := gpu jax jax-gpu resnet onnx demo ray bench
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --generate-hashes --annotation-style line --python-version 3.11 setup.cfg
 
 lock: ## Renew the lock files from setup.cfg (needs uv)
 	$(COMPILE) --extra test -o requirements/test.txt
-	$(COMPILE) --constraint requirements/test.txt -o requirements/base.txt
+	$(COMPILE) --extra tensorflow --constraint requirements/test.txt -o requirements/base.txt
 	for extra in $(LOCKED_TOO); do \
 		$(COMPILE) --extra $$extra --constraint requirements/test.txt -o requirements/$$extra.txt || exit 1; done
 	$(subst setup.cfg,requirements/rivals.in,$(COMPILE)) -o requirements/rivals.txt
@@ -129,7 +139,7 @@ docs: .venv/test ## Write docs/settings.md anew from the settings themselves
 clean: ## Remove the virtual environment and caches; runs and data stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
-.venv/run: $(LOCK) setup.cfg
+$(READY): $(LOCK) setup.cfg
 	$(call install,$(LOCK))
 
 # What fkd is compared with, apart: MediaPipe needs an older protobuf than TensorFlow.
