@@ -10,15 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.keypoints import Schema, is_labelled
-from fkd.ensemble.folds import fifths, halves
+from fkd.ensemble.folds import Groups, fifths, halves
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # An offset is drawn towards 0 as if that many more faces had shown none.
 _FACES_WITHOUT_OFFSET = 10
+_FACES_FOR_A_LINEAR_OFFSET = 50
 # Of the squares of a linear offset's coefficients, for coordinates of standard deviation 1.
-_PENALTY = 300.0
+_PENALTIES = (np.inf, 3000.0, 1000.0, 300.0, 100.0)
 
 Array = npt.NDArray[np.floating]
 Counts = npt.NDArray[np.int64]
@@ -45,13 +46,20 @@ def asked_counts(lookup: "pd.DataFrame", image_ids: npt.NDArray[np.int64], schem
 
 
 def offsets_px(
-    predictions: Array, truth: Array, counts: Counts, others: Array, other_counts: Counts, *, linear: bool
+    predictions: Array,
+    truth: Array,
+    counts: Counts,
+    groups: Groups,
+    others: Array,
+    other_counts: Counts,
+    *,
+    linear: bool,
 ) -> npt.NDArray[np.float64]:
     """How far off the labels of other faces are, learnt from those with as many labelled points.
 
     predictions, truth: shape (rows, points, 2), NaN where there is no label. others: what is predicted of the
-    other faces. counts, other_counts: how many points are labelled, by face. linear: whether an offset
-    depends on where all points are predicted, so on the pose, or is their mean.
+    other faces. counts, other_counts: how many points are labelled, by face. groups: shape (rows,). linear:
+    whether an offset depends on where all points are predicted, so on the pose, or is their mean.
     Returns an array shaped as `others`.
     """
     errors_px = (truth - predictions).astype(np.float64)
@@ -61,32 +69,56 @@ def offsets_px(
         labels = np.isfinite(errors_px[known]).sum(axis=0)
         means = np.nansum(errors_px[known], axis=0) / (labels + _FACES_WITHOUT_OFFSET)
         offsets[wanted] = means
-        if linear and known.any():
-            offsets[wanted] += _linear(predictions[known], errors_px[known] - means, others[wanted])
+        if linear and known.sum() >= _FACES_FOR_A_LINEAR_OFFSET:
+            offsets[wanted] += _linear(
+                predictions[known], errors_px[known] - means, groups[known], others[wanted]
+            )
     return offsets
 
 
-def _linear(predictions: Array, residuals: npt.NDArray[np.float64], others: Array) -> npt.NDArray[np.float64]:
-    """What is left of the errors, by ridge regression on the coordinates of all points."""
-    from sklearn.linear_model import Ridge  # slow to load
+def _linear(
+    predictions: Array, residuals: npt.NDArray[np.float64], groups: Groups, others: Array
+) -> npt.NDArray[np.float64]:
+    """What is left of the errors, by ridge regression on the coordinates of all points.
 
+    Its penalty is the one that does best across groups, none at all among the choices.
+    """
     coordinates = predictions.reshape(len(predictions), -1).astype(np.float64)
     means, scales = coordinates.mean(axis=0), coordinates.std(axis=0)
     scales[scales == 0] = 1
     known, wanted = (coordinates - means) / scales, (others.reshape(len(others), -1) - means) / scales
-    left = np.zeros(others.shape)
-    for point in range(others.shape[1]):
-        labelled = np.isfinite(residuals[:, point]).all(axis=1)
-        if labelled.any():
-            ridge = Ridge(_PENALTY, fit_intercept=False).fit(known[labelled], residuals[labelled, point])
-            left[:, point] = ridge.predict(wanted)
-    return left
+    folds = fifths(groups)
+
+    def squares(penalty: float) -> float:
+        """Of the errors on faces that had no part in the regression, in sum."""
+        left = (
+            residuals[rows] - _ridge(known[fit], residuals[fit], known[rows], penalty) for fit, rows in folds
+        )
+        return sum(float(np.nansum(errors**2)) for errors in left)
+
+    return _ridge(known, residuals, wanted, min(_PENALTIES, key=squares))
+
+
+def _ridge(known: Array, residuals: Array, wanted: Array, penalty: float) -> npt.NDArray[np.float64]:
+    """Of residuals (rows, points, 2) on features (rows, features), for others; 0 for a point without labels."""
+    from sklearn.linear_model import Ridge  # slow to load
+
+    predicted = np.zeros((len(wanted), *residuals.shape[1:]))
+    labelled = np.isfinite(residuals).all(axis=2)
+    # Points that are labelled on the same faces are fitted at once.
+    for rows in np.unique(labelled, axis=1).T if penalty < np.inf else ():
+        if rows.any():
+            points = (labelled == rows[:, np.newaxis]).all(axis=0)
+            targets = residuals[rows][:, points]
+            ridge = Ridge(penalty, fit_intercept=False).fit(known[rows], targets.reshape(len(targets), -1))
+            predicted[:, points] = ridge.predict(wanted).reshape(len(wanted), *targets.shape[1:])
+    return predicted
 
 
 def with_offsets(
-    predictions: Array, truth: Array, counts: Counts, groups: npt.NDArray[np.int64], *, linear: bool
+    predictions: Array, truth: Array, counts: Counts, groups: Groups, *, linear: bool
 ) -> npt.NDArray[np.float32]:
-    """Members' predictions with offsets that other groups give: the other half, for linear ones four fifths.
+    """Members' predictions with offsets of other groups: the other half or, if linear, four fifths.
 
     predictions: shape (members, rows, points, 2); truth: (rows, points, 2); counts, groups: (rows,). What is
     returned may be scored against the truth: no face has a part in its own offset.
@@ -94,7 +126,6 @@ def with_offsets(
     moved, folds = predictions.astype(np.float32), fifths(groups) if linear else halves(groups)
     for member, own in zip(moved, moved.copy(), strict=True):
         for known, others in folds:
-            member[others] += offsets_px(
-                own[known], truth[known], counts[known], own[others], counts[others], linear=linear
-            )
+            fitted = own[known], truth[known], counts[known], groups[known]
+            member[others] += offsets_px(*fitted, own[others], counts[others], linear=linear)
     return moved

@@ -85,7 +85,15 @@ class Validation:
             predictions_px[:, self.points],
             self.experiment.prediction.label_offsets == "linear",
         )
-        return offsets_px(average_px, self.truth_px, self.label_counts, others_px, counts, linear=linear)
+        return offsets_px(
+            average_px,
+            self.truth_px,
+            self.label_counts,
+            self.split.validation_groups,
+            others_px,
+            counts,
+            linear=linear,
+        )
 
     @cached_property
     def cross_fitted_radii(self) -> CrossFitted:
