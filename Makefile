@@ -28,6 +28,7 @@ GPU := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),gpu)
 ifeq ($(BACKEND),jax)
 LOCK := requirements/jax$(GPU:%=-%).txt
 READY := .venv/run-jax
+TESTS := $(wildcard tests/training/test_*.py)
 export KERAS_BACKEND := jax
 else
 LOCK := requirements/$(or $(GPU),base).txt
@@ -92,7 +93,7 @@ resnet: $(READY) ## Install what the ResNet experiments need
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/resnet.txt
 
 # Many processes import the same modules: their bytecode is kept, whatever the environment says.
-PYTEST := PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+PYTEST := PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(TESTS)
 
 # The types, which take one core half a minute, are checked while the first tests run.
 test: .venv/test lint ## Lint, check types and run the tests

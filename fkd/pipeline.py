@@ -261,13 +261,7 @@ def export(request: Request, console: Console, folder: Path, formats: Sequence[s
 
     require_visible_gpu()
     export_ensemble(
-        choice.run,
-        choice.experiment,
-        choice.reports_without_source,
-        choice.faces,
-        folder,
-        formats,
-        console.print,
+        choice.run, choice.experiment, choice.without_source, choice.faces, folder, formats, console.print
     )
 
 
@@ -378,18 +372,13 @@ def _select(request: Request, console: Console) -> "Choice":
     run.read_provenance()  # a damaged one is refused before anything is written
     choice = choose_members(run, experiment, faces, console.print)
     radii = radii_table(choice.validations.values(), experiment.prediction.coverage)
-    for table in (
-        *map(selection_table, choice.reports),
-        estimates_table(choice.reports, choice.together),
-        radii,
-    ):
+    estimates = estimates_table(choice.reports, choice.together)
+    for table in (*map(selection_table, choice.reports), estimates, radii):
         console.print(table)
     write_experiment(run, experiment)  # so that report, photos and page do as was asked for here
     write_selection(run, choice.reports)
-    write_radii(
-        run, choice.validations, {one.specialist: one.chosen for one in choice.reports_without_source}
-    )
-    outliers = list_label_outliers(run, choice.validations, faces, choice.reports_by_source)
+    write_radii(run, choice.validations, choice.without_source)
+    outliers = list_label_outliers(run, choice.validations, faces, choice.by_source)
     console.print(f"{run.label_outliers}: {outliers:,} label outliers, far from the predictions, to look at")
     return choice
 

@@ -30,19 +30,19 @@ class Choice:
         return {report.specialist: report.chosen for report in self.reports}
 
     @property
-    def reports_without_source(self) -> list[SelectionReport]:
+    def without_source(self) -> list[SelectionReport]:
         """Of the specialists that predict faces of which no source is known, as on photos."""
         return [report for report in self.reports if report.specialist in self.experiment.beginning]
 
     @property
-    def reports_by_source(self) -> list[SelectionReport]:
+    def by_source(self) -> list[SelectionReport]:
         """Of the specialists that predict faces of a known source, such as the test images."""
         return [report for report in self.reports if report.specialist in self.experiment.ending]
 
     @property
     def together(self) -> dict[str, tuple[Estimate, ...]]:
         """What the specialists of all sources or points are worth on all labels; {} for a single one."""
-        reports = self.reports_by_source
+        reports = self.by_source
         if len(reports) < 2:
             return {}
         labels = [np.isfinite(self.validations[report.specialist].truth_px).sum() for report in reports]

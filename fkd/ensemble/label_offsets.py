@@ -100,7 +100,7 @@ def _linear(
 
 
 def _ridge(known: Array, residuals: Array, wanted: Array, penalty: float) -> npt.NDArray[np.float64]:
-    """Of residuals (rows, points, 2) on features (rows, features), for others; 0 for a point without labels."""
+    """Of residuals (rows, points, 2) on features (rows, features), for others; 0 without labels."""
     from sklearn.linear_model import Ridge  # slow to load
 
     predicted = np.zeros((len(wanted), *residuals.shape[1:]))

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from fkd.core.files import is_there
 from fkd.ensemble.radii import Curve, radii_px
+from fkd.ensemble.selection import SelectionReport
 from fkd.ensemble.validation import Validation
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.records import Number, SelectRecord, read_record, write_record
@@ -80,16 +81,16 @@ class EnsembleRadii:
         return (spreads_px[:, known] > limits_px[known]).mean(axis=1) >= _MOST
 
 
-def write_radii(run: Run, validations: Mapping[str, Validation], chosen: Mapping[str, Sequence[int]]) -> None:
-    """Measure and keep the radii of all points of the chosen members; both mappings are by specialist."""
+def write_radii(run: Run, validations: Mapping[str, Validation], reports: Sequence[SelectionReport]) -> None:
+    """Measure and keep the radii of all points of the chosen members; validations: by specialist."""
     experiment = next(iter(validations.values())).experiment
     names = experiment.schema_points.names
     specialists = {}
-    for specialist, members in chosen.items():
-        validation = validations[specialist]
-        curves = zip(validation.points.tolist(), validation.radius_curves(members), strict=True)
+    for report in reports:
+        validation = validations[report.specialist]
+        curves = zip(validation.points.tolist(), validation.radius_curves(report.chosen), strict=True)
         points = {names[point]: _to_record(curve) for point, curve in curves if curve}
-        specialists[specialist] = _SpecialistRecord(chosen=list(members), points=points)
+        specialists[report.specialist] = _SpecialistRecord(chosen=list(report.chosen), points=points)
     coverage = experiment.prediction.coverage
     write_record(run.radii, _RadiiRecord(coverage=coverage, specialists=specialists))
 

@@ -27,7 +27,8 @@ def run(tmp_path: Path, experiment: Experiment) -> Run:
         )
         for name in CHOSEN
     }
-    write_radii(run, validations, CHOSEN)
+    reports = [SimpleNamespace(specialist=name, chosen=members) for name, members in CHOSEN.items()]
+    write_radii(run, validations, reports)
     return run
 
 
