@@ -7,6 +7,15 @@ from fkd.core.lean_keras import keras
 from fkd.experiment.training import CosineDecay, ExponentialDecay, Training
 
 
+class AdamW(keras.optimizers.AdamW):
+    """Keras' own, which asks a schedule for the rate once a step in place of once a variable."""
+
+    def _apply_weight_decay(self, variables: Any) -> None:
+        schedule, self._learning_rate = self._learning_rate, self.learning_rate
+        super()._apply_weight_decay(variables)
+        self._learning_rate = schedule
+
+
 def build_optimizer(training: Training, images_per_epoch: int, batch_size: int) -> keras.optimizers.Optimizer:
     """The Keras optimizer that the settings name, with its schedule where that is a function of the step."""
     settings, average = training.optimizer, training.weight_averaging
@@ -17,6 +26,8 @@ def build_optimizer(training: Training, images_per_epoch: int, batch_size: int) 
         config["weight_decay"] = settings.weight_decay
     if average:
         config |= {"use_ema": True, "ema_momentum": average}
+    if settings.name == "adamw":
+        return AdamW(**config)
     return keras.optimizers.get({"class_name": settings.name, "config": config})
 
 

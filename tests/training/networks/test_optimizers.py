@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 import pytest
 
 from fkd.core.errors import UserError
@@ -54,6 +55,29 @@ def test_a_warm_up_and_half_a_cosine_to_the_end_of_the_training(batches: int, ex
 def test_a_warm_up_as_long_as_the_schedule_is_refused():
     with pytest.raises(UserError, match=r"expected less than the 2 epochs of the schedule, received 2"):
         _rate(CosineDecay(name="cosine_decay", epochs=2, warmup_epochs=2), 0)
+
+
+def test_adamw_is_keras_own_and_asks_for_the_rate_once_a_step(monkeypatch: pytest.MonkeyPatch):
+    settings = Optimizer(name="adamw", learning_rate=0.5, weight_decay=0.1)
+    training = Training(optimizer=settings, schedule=CosineDecay(name="cosine_decay"), max_epochs=5)
+    ours = build_optimizer(training, images_per_epoch=19, batch_size=2)
+    theirs = keras.optimizers.AdamW.from_config(ours.get_config())
+    steps = []
+    schedule = keras.optimizers.schedules.CosineDecay
+    rate = schedule.__call__
+    monkeypatch.setattr(schedule, "__call__", lambda self, step: (steps.append(step), rate(self, step))[1])
+    weights, calls = [], []
+    for optimizer in (ours, theirs):
+        variables = [keras.Variable(np.linspace(-1, 1, 7 + size)) for size in range(5)]
+        optimizer.build(variables)
+        steps.clear()
+        for step in range(1, 4):
+            optimizer.apply([keras.ops.sin(step * variable) for variable in variables])
+        weights.append([variable.numpy() for variable in variables])
+        calls.append(len(steps))
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert calls == [3 * 2, 3 * (5 + 1)]  # for the decay and the step
 
 
 def test_the_average_of_the_weights_is_the_optimisers():
