@@ -10,6 +10,8 @@ from fkd.experiment.training import CosineDecay, ExponentialDecay, Training
 class AdamW(keras.optimizers.AdamW):
     """Keras' own, which asks a schedule for the rate once a step in place of once a variable."""
 
+    _learning_rate: Any
+
     def _apply_weight_decay(self, variables: Any) -> None:
         schedule, self._learning_rate = self._learning_rate, self.learning_rate
         super()._apply_weight_decay(variables)
