@@ -19,7 +19,7 @@ from matplotlib import pyplot
 
 from experiments.bench.conditions import RESULTS
 from experiments.bench.subjects.command import FKD
-from fkd.experiment.store import Run, read_done
+from fkd.experiment.store import MemberFolder, read_done
 
 matplotlib.use("Agg")
 
@@ -28,7 +28,12 @@ CHECKPOINT_SECONDS = (1, 3, 10, 30, 100, 300, 1000)
 DEFAULT_S = 30
 TRAINING_H = 1000  # of one machine's work, so that the figures are those of a long run
 SAVES = 200
-SYSTEMS = {"ensemble": "eleven", "champion": "all"}
+# One member of each, with the batches of its experiment.
+SYSTEMS = {
+    "ensemble": "eleven: {keypoints: eleven, rows: complete, batch_size: 128, members: 1}",
+    "champion": "all: {keypoints: all, rows: any, batch_size: 16, members: 1}",
+}
+BATCH_SIZES = {"ensemble": 128, "champion": 16}
 PATIENCE_S = 300
 
 
@@ -43,8 +48,8 @@ class Parts:
 def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
     """The share of a machine's time that is lost, by system and mean life; the figure goes into RESULTS."""
     lines = []
-    for system, specialist in SYSTEMS.items():
-        parts = measure_parts(system, specialist, data_folder)
+    for system in SYSTEMS:
+        parts = measure_parts(system, data_folder)
         for life_min in LIVES_MIN:
             line: dict[str, object] = {
                 "system": system,
@@ -62,18 +67,15 @@ def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
     return {"Time lost with machines that are killed, by checkpoint_seconds": table}
 
 
-def measure_parts(system: str, specialist: str, data_folder: Path) -> Parts:
+def measure_parts(system: str, data_folder: Path) -> Parts:
     """Of a member of an experiment that saves after every batch, SAVES times."""
     with tempfile.TemporaryDirectory() as store:
-        batch_size = 16 if system == "champion" else 128
-        settings = (
-            f"specialists.{specialist}.members=1",
-            f"training.max_images={SAVES * batch_size}",
-            f"specialists.{specialist}.batch_size={batch_size}",
-            "training.checkpoint_seconds=0",
-        )
-        others = [f"specialists.{name}=null" for name in ("four",) if system == "ensemble"]
-        words = [word for setting in (*settings, *others) for word in ("--set", setting)]
+        settings = [
+            f"specialists={{{SYSTEMS[system]}}}",
+            f"training.max_images={SAVES * BATCH_SIZES[system]}",
+        ]
+        settings += ["training.checkpoint_seconds=0", "training.schedule={name: constant}"]
+        words = [word for setting in settings for word in ("--set", setting)]
         started_s = time.monotonic()
         process = subprocess.Popen(
             [FKD, "train", system, "--data", data_folder, "--store", store, *words],
@@ -88,9 +90,8 @@ def measure_parts(system: str, specialist: str, data_folder: Path) -> Parts:
             process.wait(PATIENCE_S)
         finally:
             process.kill()
-        run = Run(states[0].parents[2])
-        saving_s = read_done(run.member(specialist, 0)).saving_seconds
-        return Parts(start_s, saving_s / SAVES)
+        member = MemberFolder(states[0].parent)
+        return Parts(start_s, read_done(member).saving_seconds / SAVES)
 
 
 def lost_share(parts: Parts, checkpoint_s: float, mean_life_s: float, seed: int = 0) -> float:
