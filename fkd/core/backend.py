@@ -12,11 +12,11 @@ _BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def wanted_backend() -> str:
-    """The backend that Keras is told to take, by KERAS_BACKEND or by its own file."""
+    """The backend that KERAS_BACKEND or Keras' own file names; without either, one that is installed."""
     backend = os.environ.get("KERAS_BACKEND")
     with suppress(OSError, ValueError, AttributeError):  # Keras passes over a damaged file, too
         backend = backend or json.loads(_keras_file().read_text()).get("backend")
-    return backend or _BACKENDS[0]
+    return backend or next(filter(find_spec, _BACKENDS), _BACKENDS[0])
 
 
 def require_backend() -> None:

@@ -3,6 +3,7 @@
 Keras loads scikit-learn and TensorFlow loads JAX where they are installed; fkd needs neither of them there.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ def not_loaded(*packages: str) -> Iterator[None]:
             del sys.modules[name]
 
 
+os.environ["KERAS_BACKEND"] = wanted_backend()
 with not_loaded("sklearn", *{"jax"} - {wanted_backend()}):
     import keras
     from keras import ops

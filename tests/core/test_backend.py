@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fkd.core.backend import require_backend
+from fkd.core.backend import require_backend, wanted_backend
 from fkd.core.errors import UserError
 
 
@@ -14,6 +14,12 @@ def _no_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 def test_tensorflow_is_taken_without_a_choice():
     require_backend()
+
+
+def test_without_tensorflow_another_is_taken(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("fkd.core.backend.find_spec", lambda name: name == "jax" or None)
+    require_backend()
+    assert wanted_backend() == "jax"
 
 
 @pytest.mark.parametrize("backend", ["nonsense", "numpy"])
