@@ -20,12 +20,12 @@ def test_cores_are_divided_and_gpus_taken_in_turn():
 
 def _training_process(run: Path) -> int:
     """A process that lives and holds a member which has saved, as soon as there is one."""
+    return wait_until(lambda: _holders(run), "no member was saved")[0]
 
-    def holders() -> list[int]:
-        locks = [(state.parent / "lock.txt").read_text().split() for state in run.glob("*/*/state.npz")]
-        return [int(lock[1]) for lock in locks if lock and Path(f"/proc/{lock[1]}").exists()]
 
-    return wait_until(holders, "no member was saved")[0]
+def _holders(run: Path) -> list[int]:
+    locks = [(state.parent / "lock.txt").read_text().split() for state in run.glob("*/*/state.npz")]
+    return [int(lock[1]) for lock in locks if lock and Path(f"/proc/{lock[1]}").exists()]
 
 
 def test_a_driver_or_a_process_that_is_killed_or_stopped_changes_nothing(
@@ -33,11 +33,11 @@ def test_a_driver_or_a_process_that_is_killed_or_stopped_changes_nothing(
 ):
     run, log = workplace / "models_store" / "tiny-faces", workplace / "log.txt"
     driver = start(faces_folder, log, "--jobs", 2)
-    pid = _training_process(run)
+    _training_process(run)
     assert "training 3 of 3 members on 2 processes of 1 thread(s) on the CPU" in log.read_text()
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "a process trains on alone")
+    wait_until(lambda: not _holders(run), "a process trains on alone")
 
     driver = start(faces_folder, log, "--jobs", 2)
     _training_process(run)
