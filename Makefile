@@ -33,6 +33,7 @@ export KERAS_BACKEND := jax
 else
 LOCK := requirements/$(or $(GPU),base).txt
 READY := .venv/run
+TESTS :=
 endif
 
 FKD := .venv/bin/fkd

@@ -188,6 +188,11 @@ def is_labelled(pixels: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
     return np.isfinite(pixels).all(axis=2)
 
 
+def label_counts(keypoints: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    """How many points of each face are labelled, shape (faces,); keypoints: shape (faces, points, 2)."""
+    return is_labelled(keypoints).sum(axis=1)
+
+
 def is_far_outside(pixels: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
     """Whether a coordinate lies beyond `LABEL_RANGE_PX`, of the same shape; False where it is NaN."""
     lowest, highest = LABEL_RANGE_PX

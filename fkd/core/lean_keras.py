@@ -26,7 +26,7 @@ def not_loaded(*packages: str) -> Iterator[None]:
             del sys.modules[name]
 
 
-os.environ["KERAS_BACKEND"] = wanted_backend()
-with not_loaded("sklearn", *{"jax"} - {wanted_backend()}):
+_backend = os.environ["KERAS_BACKEND"] = wanted_backend()
+with not_loaded("sklearn", *{"jax"} - {_backend}):
     import keras
     from keras import ops

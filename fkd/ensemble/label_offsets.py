@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from fkd.core.keypoints import Schema, is_labelled
+from fkd.core.keypoints import Schema, label_counts
 from fkd.ensemble.folds import Groups, fifths, halves
 
 if TYPE_CHECKING:
@@ -23,11 +23,6 @@ _PENALTIES = (np.inf, 3000.0, 1000.0, 300.0, 100.0)
 
 Array = npt.NDArray[np.floating]
 Counts = npt.NDArray[np.int64]
-
-
-def label_counts(keypoints: Array) -> Counts:
-    """How many points of each face are labelled, shape (faces,); keypoints: shape (faces, points, 2)."""
-    return is_labelled(keypoints).sum(axis=1)
 
 
 def asked_counts(lookup: "pd.DataFrame", image_ids: npt.NDArray[np.int64], schema: Schema) -> Counts:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from fkd.core.errors import UserError, one_line
 from fkd.core.files import open_regular
-from fkd.core.keypoints import average_augmented
+from fkd.core.keypoints import average_augmented, label_counts
 from fkd.data.faces import Faces
-from fkd.ensemble.label_offsets import label_counts, offsets_px, with_offsets
+from fkd.ensemble.label_offsets import offsets_px, with_offsets
 from fkd.ensemble.radii import LEAST_LABELS_OF_A_SOURCE, CrossFitted, Curve, Held, cross_fit, fit_curves
 from fkd.ensemble.selection import (
     SelectionReport,
@@ -56,11 +56,9 @@ class Validation:
 
         The label offsets are those that other validation groups give.
         """
-        offsets, groups = self.experiment.prediction.label_offsets, self.split.validation_groups
-        if not offsets or not self.members:
+        if not self.experiment.prediction.label_offsets or not self.members:
             return self.augmented_px
-        linear = offsets == "linear"
-        return with_offsets(self.augmented_px, self.truth_px, self.label_counts, groups, linear=linear)
+        return with_offsets(self.augmented_px, *self._known, linear=self._offsets_are_linear)
 
     def positions(self, members: Sequence[int]) -> Sequence[int]:
         """Where these members stand among the predictions; raises ValueError for one that is not there."""
@@ -81,19 +79,17 @@ class Validation:
         positions = self.positions(members)
         chosen_px = self.augmented_px[list(positions)]
         average_px = positions.average(chosen_px) if isinstance(positions, Stack) else chosen_px.mean(axis=0)
-        others_px, linear = (
-            predictions_px[:, self.points],
-            self.experiment.prediction.label_offsets == "linear",
-        )
-        return offsets_px(
-            average_px,
-            self.truth_px,
-            self.label_counts,
-            self.split.validation_groups,
-            others_px,
-            counts,
-            linear=linear,
-        )
+        others_px, linear = predictions_px[:, self.points], self._offsets_are_linear
+        return offsets_px(average_px, *self._known, others_px, counts, linear=linear)
+
+    @property
+    def _known(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """What offsets are learnt from: labels, how many each row has, groups."""
+        return self.truth_px, self.label_counts, self.split.validation_groups
+
+    @property
+    def _offsets_are_linear(self) -> bool:
+        return self.experiment.prediction.label_offsets == "linear"
 
     @cached_property
     def cross_fitted_radii(self) -> CrossFitted:

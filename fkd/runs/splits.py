@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fkd.core.errors import UserError
 from fkd.core.files import is_there
-from fkd.core.keypoints import is_labelled
+from fkd.core.keypoints import is_labelled, label_counts
 from fkd.data.csv_cells import integer, nearest, read_columns
 from fkd.data.faces import FaceData, Faces
 from fkd.data.split import group_faces, split_rows
@@ -92,7 +92,7 @@ def _source_split(run: Run, experiment: Experiment, specialist: str, faces: Face
     continues = experiment.specialists[specialist].continues
     assert continues
     begun = read_split(run, continues.specialist, faces)
-    theirs = continues.takes(is_labelled(faces.keypoints).sum(axis=1))
+    theirs = continues.takes(label_counts(faces.keypoints))
     if not (theirs[begun.training].any() and theirs[begun.validation].any()):
         least, most = continues.labels
         raise UserError(

@@ -110,7 +110,9 @@ class _JaxStep:
         return _as_floats(metrics)
 
     def settle(self) -> None:
-        for model, of_model in zip(self._models, self._variables or (), strict=self._variables is not None):
+        if self._variables is None:
+            return
+        for model, of_model in zip(self._models, self._variables, strict=True):
             for variables, values in zip(_variables(model), of_model, strict=True):
                 for variable, value in zip(variables, values, strict=True):
                     variable.assign(value)

@@ -13,6 +13,7 @@ from fkd.core.keypoints import (
     is_far_outside,
     is_labelled,
     is_outside_frame,
+    label_counts,
     listed_schema,
     mirror_pixels,
     to_pixels,
@@ -149,3 +150,10 @@ def test_the_average_is_over_views_and_mirror():
 def test_a_label_is_far_outside_beyond_a_frame_on_either_side():
     values = np.array([-96.5, -96.0, 0.0, 192.0, 192.5, np.nan])
     assert is_far_outside(values).tolist() == [True, False, False, False, True, False]
+
+
+def test_labelled_points_are_counted() -> None:
+    keypoints = np.zeros((3, 2, 2))
+    keypoints[1, 0] = np.nan
+    keypoints[2, 1, 1] = np.nan
+    assert label_counts(keypoints).tolist() == [2, 1, 1]

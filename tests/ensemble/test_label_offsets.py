@@ -4,17 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fkd.core.keypoints import KAGGLE15
-from fkd.ensemble.label_offsets import asked_counts, label_counts, offsets_px, with_offsets
+from fkd.core.keypoints import KAGGLE15, label_counts
+from fkd.ensemble.label_offsets import asked_counts, offsets_px, with_offsets
 
 FACES = 40
-
-
-def test_labelled_points_are_counted() -> None:
-    keypoints = np.zeros((3, 2, 2))
-    keypoints[1, 0] = np.nan
-    keypoints[2, 1, 1] = np.nan
-    assert label_counts(keypoints).tolist() == [2, 1, 1]
 
 
 def test_asked_points_are_counted() -> None:

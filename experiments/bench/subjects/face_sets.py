@@ -9,8 +9,8 @@ import pandas as pd
 
 from experiments.bench.subjects.finished_run import CHAMPION, stored_run
 from fkd.core.errors import UserError
+from fkd.core.keypoints import label_counts
 from fkd.data.source import load_data
-from fkd.ensemble.label_offsets import label_counts
 from fkd.runs.splits import read_split
 
 SOURCES = ("source A", "source B")

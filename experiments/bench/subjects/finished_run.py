@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from fkd.core.errors import UserError
+from fkd.core.keypoints import label_counts
 from fkd.data.faces import Faces
 from fkd.data.source import load_data
-from fkd.ensemble.label_offsets import label_counts
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import DEFAULT_STORE, Run
 from fkd.runs.splits import read_split

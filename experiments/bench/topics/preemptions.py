@@ -19,6 +19,7 @@ from matplotlib import pyplot
 
 from experiments.bench.conditions import RESULTS
 from experiments.bench.subjects.command import FKD
+from fkd.experiment.files import load_experiment
 from fkd.experiment.store import MemberFolder, read_done
 
 matplotlib.use("Agg")
@@ -28,12 +29,7 @@ CHECKPOINT_SECONDS = (1, 3, 10, 30, 100, 300, 1000)
 DEFAULT_S = 30
 TRAINING_H = 1000  # of one machine's work, so that the figures are those of a long run
 SAVES = 200
-# One member of each, with the batches of its experiment.
-SYSTEMS = {
-    "ensemble": "eleven: {keypoints: eleven, rows: complete, batch_size: 128, members: 1}",
-    "champion": "all: {keypoints: all, rows: any, batch_size: 16, members: 1}",
-}
-BATCH_SIZES = {"ensemble": 128, "champion": 16}
+SYSTEMS = {"ensemble": "eleven", "champion": "all"}  # and the specialist of which a member is trained
 PATIENCE_S = 300
 
 
@@ -48,8 +44,8 @@ class Parts:
 def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
     """The share of a machine's time that is lost, by system and mean life; the figure goes into RESULTS."""
     lines = []
-    for system in SYSTEMS:
-        parts = measure_parts(system, data_folder)
+    for system, specialist in SYSTEMS.items():
+        parts = measure_parts(system, specialist, data_folder)
         for life_min in LIVES_MIN:
             line: dict[str, object] = {
                 "system": system,
@@ -67,12 +63,13 @@ def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
     return {"Time lost with machines that are killed, by checkpoint_seconds": table}
 
 
-def measure_parts(system: str, data_folder: Path) -> Parts:
+def measure_parts(system: str, specialist: str, data_folder: Path) -> Parts:
     """Of a member of an experiment that saves after every batch, SAVES times."""
+    alone = load_experiment(system).specialists[specialist].model_copy(update={"members": 1})
     with tempfile.TemporaryDirectory() as store:
         settings = [
-            f"specialists={{{SYSTEMS[system]}}}",
-            f"training.max_images={SAVES * BATCH_SIZES[system]}",
+            f"specialists={{{specialist}: {alone.model_dump_json()}}}",
+            f"training.max_images={SAVES * alone.batch_size}",
         ]
         settings += ["training.checkpoint_seconds=0", "training.schedule={name: constant}"]
         words = [word for setting in settings for word in ("--set", setting)]
