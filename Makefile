@@ -17,7 +17,9 @@ FAULTS ?=
 N ?= 300
 TOPICS ?=
 SEED ?=
-BACKEND ?= tensorflow
+BACKEND ?= $(if $(filter gpu-%,$(MAKECMDGOALS)),jax,tensorflow)
+WHEELS ?= wheels
+WHEELS_PYTHON ?= 3.12
 
 # The newest of the supported Pythons, the machine's own first.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -25,6 +27,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 # A GPU that the driver shows wants the packages that can use it.
 GPU := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),gpu)
+ifeq ($(filter $(BACKEND),tensorflow jax),)
+$(error BACKEND: expected tensorflow or jax, received $(BACKEND))
+endif
 ifeq ($(BACKEND),jax)
 LOCK := requirements/jax$(GPU:%=-%).txt
 READY := .venv/run-jax
@@ -44,7 +49,7 @@ SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train-ensemble submit data explore report status select compare demo onnx ray resnet test lint types chaos fuzz gradients bench bench-report lock docs clean
+.PHONY: help train-ensemble submit data explore report status select compare demo onnx ray resnet test lint types chaos fuzz gradients bench gpu-wheels gpu-check bench-report lock docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -120,6 +125,25 @@ gradients: .venv/test ## Compare the gradients of small networks with oneDNN and
 bench: .venv/test $(if $(or $(filter rivals whole_photos,$(TOPICS)),$(if $(TOPICS),,all)),.venv/rivals/installed) ## Run the benchmarks and write experiments/BENCHMARKS.md (TOPICS="reading training": only these)
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	.venv/bin/python -m experiments.bench $(TOPICS)
+
+# What a bare machine with JAX, PyTorch and OpenCV has already need not be carried there (THERE= for all).
+THERE ?= contourpy fonttools h5py jax jaxlib joblib kiwisolver matplotlib ml-dtypes numpy opencv-python-headless pandas pillow \
+	pip scikit-learn scipy setuptools
+CARRIED := $(WHEELS)/requirements.txt
+
+gpu-wheels: requirements/jax.txt ## Fetch what gpu-check needs into wheels/, for a machine without a network
+	@mkdir -p $(WHEELS)
+	@awk '/^[a-z]/ { there = /^($(subst $() ,|,$(strip $(THERE) none)))==/ } !there' $< > $(CARRIED)
+	$(PYTHON) -m pip download --quiet --no-deps --require-hashes --only-binary :all: --python-version $(WHEELS_PYTHON) \
+		--implementation cp $(foreach glibc,17 24 26 27 28,--platform manylinux_2_$(glibc)_x86_64) --platform manylinux2014_x86_64 \
+		--dest $(WHEELS) --requirement $(CARRIED)
+
+gpu-check: $(if $(wildcard $(CARRIED)),.gpu-check/installed,$(READY)) ## What this machine is worth, in ten minutes: steps, kills, projected minutes
+	KERAS_BACKEND=jax $(if $(wildcard $(CARRIED)),PYTHONPATH=.gpu-check:. $(PYTHON),.venv/bin/python) -m experiments.bench gpu_check
+
+.gpu-check/installed: $(CARRIED)
+	$(PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --upgrade --target .gpu-check $(WHEELS)/*.whl
+	@touch $@
 
 bench-report: .venv/test ## Time the pages: 7,049 rows, and 100 members with 300 epochs each
 	.venv/bin/python -m experiments.bench.report --data $(if $(filter auto,$(DATA)),synthetic,'$(DATA)')

@@ -28,6 +28,8 @@ TOPICS = (
     "growth",
     "near_duplicates",
     "preemptions",
+    "gpu_check",
+    "on_paper",
     "cluster",
     "side_by_side",
     "profile_epoch",

@@ -11,17 +11,20 @@ from fkd.core.errors import UserError
 _BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def wanted_backend() -> str:
-    """The backend that KERAS_BACKEND or Keras' own file names; without either, one that is installed."""
-    backend = os.environ.get("KERAS_BACKEND")
+def wanted_backend() -> tuple[str, str]:
+    """The backend that KERAS_BACKEND or Keras' own file names, else one that is installed; and why."""
+    if backend := os.environ.get("KERAS_BACKEND"):
+        return backend, "as KERAS_BACKEND asks"
     with suppress(OSError, ValueError, AttributeError):  # Keras passes over a damaged file, too
-        backend = backend or json.loads(_keras_file().read_text()).get("backend")
-    return backend or next(filter(find_spec, _BACKENDS), _BACKENDS[0])
+        if backend := json.loads(_keras_file().read_text()).get("backend"):
+            return backend, f"as {_keras_file()} asks"
+    installed = list(filter(find_spec, _BACKENDS)) or [_BACKENDS[0]]
+    return installed[0], "the only backend installed" if len(installed) == 1 else "the usual backend"
 
 
 def require_backend() -> None:
     """Raise UserError where the backend that Keras is told to take is not installed or cannot train."""
-    backend = wanted_backend()
+    backend, _ = wanted_backend()
     if backend not in _BACKENDS or not find_spec(backend):
         installed = [name for name in _BACKENDS if find_spec(name)]
         raise UserError(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from fkd.core.backend import wanted_backend
 
-__all__ = ["keras", "ops"]
+__all__ = ["WHY_THIS_BACKEND", "keras", "ops"]
 
 
 @contextmanager
@@ -26,7 +26,8 @@ def not_loaded(*packages: str) -> Iterator[None]:
             del sys.modules[name]
 
 
-_backend = os.environ["KERAS_BACKEND"] = wanted_backend()
+_backend, WHY_THIS_BACKEND = wanted_backend()
+os.environ["KERAS_BACKEND"] = _backend
 with not_loaded("sklearn", *{"jax"} - {_backend}):
     import keras
     from keras import ops

@@ -75,6 +75,9 @@ class Training(Settings):
     precision: of the training steps, by the name of Keras' dtype policy; weights and predictions are float32,
     and so are the steps on a processor that has no instructions for bfloat16.
     shared_batches: all members of a specialist see the same batches, not each its own.
+    steps_per_call: so many steps are one call of the framework, so that a GPU need not wait for Python; for
+    JAX on a GPU (a CPU takes ten times as long). They round differently from single ones, and a state is
+    saved between calls.
     max_images: the training ends after about this many images (whole batches) where max_epochs allows more.
     monitor, min_delta: the training ends, as Keras' EarlyStopping ends it, once this figure has not fallen by
     more than min_delta for patience_epochs; a member keeps the weights with which it was least.
@@ -98,6 +101,7 @@ class Training(Settings):
     patience_epochs: int = Field(50, ge=1, le=1_000_000)
     monitor: Literal["validation_rmse_px", "validation_loss"] = "validation_rmse_px"
     min_delta: float = Field(0.0, ge=0, le=10_000)
+    steps_per_call: int = Field(1, ge=1, le=1000)
     checkpoint_seconds: float = Field(30.0, ge=0, le=1_000_000_000)
     deterministic: bool = False
 

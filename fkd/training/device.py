@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from fkd.core.errors import UserError
-from fkd.core.lean_keras import keras
+from fkd.core.lean_keras import WHY_THIS_BACKEND, keras
 from fkd.experiment.training import Precision, Training
 
 # Of its share of a GPU's memory a process takes this much: CUDA itself needs some.
@@ -112,14 +112,14 @@ def require_visible_gpu() -> str:
     gpus = visible_gpus()
     backend = keras.backend.backend()
     if gpus:
-        return f"{len(gpus)} GPU(s) through {backend}"
+        return f"{len(gpus)} GPU(s) through {backend} ({WHY_THIS_BACKEND})"
     hidden_on_purpose = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     if (names := gpus_of_the_driver()) and not hidden_on_purpose:
         raise UserError(
             f"the driver shows a GPU ({names[0]}) and {backend} does not: install requirements/gpu.txt "
             "(make: rm -r .venv and start again), or set CUDA_VISIBLE_DEVICES=-1 to train on the CPU"
         )
-    return f"{os.cpu_count()} CPU cores through {backend}"
+    return f"{os.cpu_count()} CPU cores through {backend} ({WHY_THIS_BACKEND})"
 
 
 def _make_deterministic() -> None:

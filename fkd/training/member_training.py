@@ -1,8 +1,9 @@
 """The training loop: one step of several members, and one member from its last saved state to its end.
 
-A step, in the order in which it happens: `MemberTraining._train_batch` yields a network and a batch;
+A step, in the order in which it happens: `MemberTraining._train_batches` yields a network and a batch;
 `train_together` collects those of all members, lets `NetworkPool.train` train them in one compiled step, and
-sends each member its metrics. After the last batch of an epoch, `MemberTraining._validate` ends it.
+sends each member its metrics. After the last batch of an epoch, `MemberTraining._validate` has the network
+judged, again with those of the others, and ends the epoch.
 
 The loop is fkd's own rather than `Model.fit`, and resumes exactly after every batch. Keras' callbacks take
 part in it: see `fkd.training.callbacks`.
@@ -10,8 +11,11 @@ part in it: see `fkd.training.callbacks`.
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,18 +31,38 @@ from fkd.experiment.store import MemberFolder
 from fkd.training.augment import Batch
 from fkd.training.batches import prefetched
 from fkd.training.callbacks import MemberCallbacks
-from fkd.training.compiled_step import Metrics
 from fkd.training.member_files import load_best_weights, log_to_tensorboard, write_final_files, write_history
 from fkd.training.member_task import MemberTask
 from fkd.training.network_pool import NetworkPool
 from fkd.training.networks.build import load_pretrained
 from fkd.training.networks.codecs import codec_of
-from fkd.training.predict import validate
+from fkd.training.predict import predict_points
 from fkd.training.progress import MemberProgress
 from fkd.training.state import load_state, save_state
 
-# Yields a network and the batch to train it on, and is sent the metrics of that step.
-Steps = Generator[tuple[keras.Model, Batch], Metrics, None]
+
+@dataclass(frozen=True, eq=False)
+class ToTrain:
+    """A network and batches to train it on: one, or as many full ones as go into one call."""
+
+    model: keras.Model
+    batches: Sequence[Batch]
+
+
+@dataclass(frozen=True, eq=False)
+class ToJudge:
+    """A network and the images to judge it by, the same for all members of a specialist.
+
+    truth_px: shape (n, points, 2).
+    """
+
+    model: keras.Model
+    images: npt.NDArray[np.uint8]
+    truth_px: npt.NDArray[np.float32]
+
+
+# Yields what is to be done with a network, and is sent the metrics of the first steps, or the judgement.
+Steps = Generator[ToTrain | ToJudge, Any, None]
 
 
 def train_together(pool: NetworkPool, members: Iterable[Steps]) -> None:
@@ -46,7 +70,7 @@ def train_together(pool: NetworkPool, members: Iterable[Steps]) -> None:
 
     Raises what they raise; InterruptedTrainingError only after all have saved.
     """
-    wanted: dict[Steps, tuple[keras.Model, Batch]] = {}
+    wanted: dict[Steps, ToTrain | ToJudge] = {}
     interruption = None
     with ExitStack() as closed_at_the_end:
         for member in members:
@@ -54,10 +78,9 @@ def train_together(pool: NetworkPool, members: Iterable[Steps]) -> None:
             with suppress(StopIteration):
                 wanted[member] = next(member)
         while wanted:
-            results = pool.train(*zip(*wanted.values(), strict=True))
-            for member, metrics in zip(list(wanted), results, strict=True):
+            for member, result in _results(pool, wanted):
                 try:
-                    wanted[member] = member.send(metrics)
+                    wanted[member] = member.send(result)
                 except StopIteration:
                     del wanted[member]
                 except InterruptedTrainingError as error:  # the others hear of it within a batch
@@ -65,6 +88,21 @@ def train_together(pool: NetworkPool, members: Iterable[Steps]) -> None:
                     del wanted[member]
     if interruption:
         raise interruption
+
+
+def _results(pool: NetworkPool, wanted: Mapping[Steps, ToTrain | ToJudge]) -> list[tuple[Steps, Any]]:
+    """What those get who are to be judged now or, if there are none, all."""
+    to_judge = {member: want for member, want in wanted.items() if isinstance(want, ToJudge)}
+    if to_judge:
+        first = next(iter(to_judge.values()))
+        judged = pool.judge([want.model for want in to_judge.values()], first.images, first.truth_px)
+        return list(zip(to_judge, judged, strict=True))
+    to_train = [want for want in wanted.values() if isinstance(want, ToTrain)]
+    models, batches = [want.model for want in to_train], [want.batches for want in to_train]
+    if min(map(len, batches)) > 1:
+        return list(zip(wanted, pool.train_several(models, batches), strict=True))
+    metrics = pool.train(models, [some[0] for some in batches])
+    return [(member, [of_step]) for member, of_step in zip(wanted, metrics, strict=True)]
 
 
 class MemberTraining:
@@ -94,7 +132,6 @@ class MemberTraining:
         self._tensorboard, self._augmenting_threads = tensorboard, augmenting_threads
         experiment = task.experiment
         self._training, self._codec = experiment.training, codec_of(experiment.network)
-        self._loss = self._codec.loss(experiment.training)
         self._truth_px = task.validation.keypoints[:, experiment.point_indices(task.specialist)]
 
     def steps(self) -> Steps:
@@ -119,6 +156,7 @@ class MemberTraining:
             )
             self._saved_at_s = time.monotonic()
             self._progress.start_member(self._task.name, self._state.epoch, self._state.batch)
+            self._next: deque[Batch] = deque()
             place, threads = (self._state.epoch, self._state.batch), self._augmenting_threads
             with closing(prefetched(self._task.batches, *place, threads)) as stream:
                 yield from self._train_epochs(stream)
@@ -140,10 +178,10 @@ class MemberTraining:
             self._callbacks.begin_epoch(state)
             # As in Keras, an epoch that is to end has one batch at least.
             while state.batch < batches and not (state.batch and self._callbacks.end_training):
-                yield from self._train_batch(stream)
+                yield from self._train_batches(stream, batches)
                 self._callbacks.end_batch(state)
                 self._save_if_due()
-            self._validate()
+            yield from self._validate()
             self._save_if_due()
 
     def _is_finished(self) -> bool:
@@ -157,25 +195,34 @@ class MemberTraining:
             or not math.isfinite(state.history[-1][Column.LOSS])
         )
 
-    def _train_batch(self, stream: Iterator[Batch]) -> Steps:
-        """Ask for one step on the next batch, and count what comes of it."""
+    def _train_batches(self, stream: Iterator[Batch], batches: int) -> Steps:
+        """Ask for one call's steps on the next batches of the epoch's, and count what comes of them."""
         state, started_s = self._state, time.monotonic()
-        images, targets = next(stream)
-        metrics = yield self._model, (images, targets)
-        self._unsaved.add(self._task.name)
-        for name, value in metrics.items():
-            state.epoch_sums[name] = state.epoch_sums.get(name, 0.0) + value * len(images)
-        state.batch += 1
-        state.epoch_images += len(images)
+        while len(self._next) < self._steps_in_call(batches):
+            self._next.append(next(stream))
+        for metrics in (yield ToTrain(self._model, list(self._next))):
+            images = len(self._next.popleft()[0])
+            self._unsaved.add(self._task.name)
+            for name, value in metrics.items():
+                state.epoch_sums[name] = state.epoch_sums.get(name, 0.0) + value * images
+            state.batch += 1
+            state.epoch_images += images
+            loss = state.epoch_mean("loss")
+            self._progress.batch(self._task.name, state.batch, len(self._task.batches), loss, images)
         state.epoch_seconds += time.monotonic() - started_s
-        batches, loss = len(self._task.batches), state.epoch_mean("loss")
-        self._progress.batch(self._task.name, state.batch, batches, loss, len(images))
 
-    def _validate(self) -> None:
+    def _steps_in_call(self, batches: int) -> int:
+        """How many steps the next call has: by the place in the epoch alone, so a resume has the same."""
+        full = min(batches, len(self._task.batches.images) // self._task.batches.batch_size)
+        at_most, batch = self._training.steps_per_call, self._state.batch
+        return at_most if batch % at_most == 0 and batch + at_most <= full else 1
+
+    def _validate(self) -> Steps:
         """End the epoch: measure it, record it, let the callbacks decide what follows from it."""
         state, started_s = self._state, time.monotonic()
         loss = state.epoch_mean("loss")
-        predictions_px, validation_loss = self._predict_validation(self._pool.evaluated(self._model))
+        judged = yield ToJudge(self._model, self._task.validation.images, self._truth_px)
+        predictions_px, validation_loss = judged
         validation_rmse_px = rmse_px(predictions_px, self._truth_px)
         state.epoch, state.batch = state.epoch + 1, 0
         record: dict[str, float] = {
@@ -202,11 +249,6 @@ class MemberTraining:
         state.best_epoch, state.best_rmse_px = state.epoch, state.history[-1][Column.VALIDATION_RMSE_PX]
         state.best_weights = self._pool.evaluated(self._model).get_weights()
 
-    def _predict_validation(self, model: keras.Model) -> tuple[npt.NDArray[np.float32], float]:
-        """Pixel predictions for the validation rows, shape (rows, points, 2), and their mean loss."""
-        images = self._task.validation.images
-        return validate(model, self._codec, self._loss, images, self._truth_px)
-
     def _save_if_due(self) -> None:
         """Save when the last save is `checkpoint_seconds` ago; when a stop is asked for, save and raise."""
         reason = self._why_stop()
@@ -230,7 +272,7 @@ class MemberTraining:
         """Write what selecting and predicting read, with the weights of the best epoch."""
         state, best = self._state, self._pool.evaluated(self._model)
         best.set_weights(state.best_weights)
-        validation_px, _ = self._predict_validation(best)
+        validation_px = predict_points(best, self._codec, self._task.validation.images)
         write_final_files(self._folder, self._task, best, validation_px, state)
         self._on_saved(self._folder)
         self._progress.finish_member(self._task.name, state.best_rmse_px, state.best_epoch)

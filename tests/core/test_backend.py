@@ -19,7 +19,16 @@ def test_tensorflow_is_taken_without_a_choice():
 def test_without_tensorflow_another_is_taken(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("fkd.core.backend.find_spec", lambda name: name == "jax" or None)
     require_backend()
-    assert wanted_backend() == "jax"
+    assert wanted_backend() == ("jax", "the only backend installed")
+
+
+def test_why_a_backend_is_taken_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr("fkd.core.backend.find_spec", lambda name: True)
+    assert wanted_backend() == ("tensorflow", "the usual backend")
+    (tmp_path / "keras.json").write_text('{"backend": "torch"}')
+    assert wanted_backend() == ("torch", f"as {tmp_path / 'keras.json'} asks")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert wanted_backend() == ("jax", "as KERAS_BACKEND asks")
 
 
 @pytest.mark.parametrize("backend", ["nonsense", "numpy"])

@@ -10,7 +10,11 @@ from repository import REPOSITORY
 
 ON_JAX = (
     "test_network_pool.py::test_members_trained_at_once_are_those_trained_alone[settings0]",
+    "test_network_pool.py::test_several_steps_are_those_of_one_after_the_other",
+    "test_network_pool.py::test_stacked_networks_are_those_trained_alone",
+    "test_network_pool.py::test_networks_judged_at_once_are_those_judged_alone",
     "test_network_pool.py::test_what_is_judged_is_the_network_or_its_average_in_float32",
+    "test_member_training.py::test_several_steps_in_a_call_resume_bit_for_bit[1-epoch 0, batch 2]",
     "test_member_training.py::test_resumed_is_bit_identical_to_undisturbed[0-fkd.training.member_training-save_state-2]",
 )
 

@@ -12,6 +12,7 @@ from tiny_experiment import TINY_EXPERIMENT
 
 import fkd.training.member_files
 import fkd.training.member_training
+import fkd.training.network_pool
 from fkd.core.errors import UserError
 from fkd.core.interrupt import InterruptedTrainingError
 from fkd.core.keypoints import KAGGLE15
@@ -25,10 +26,10 @@ from fkd.runs.progress import Progress
 from fkd.runs.status import run_status
 from fkd.training.batches import member_batches
 from fkd.training.member_task import MemberTask
-from fkd.training.member_training import MemberTraining, Steps, train_together
+from fkd.training.member_training import MemberTraining, Steps, ToJudge, ToTrain, train_together
 from fkd.training.network_pool import NetworkPool
 
-LOOP, FILES = fkd.training.member_training, fkd.training.member_files
+LOOP, FILES, POOL = fkd.training.member_training, fkd.training.member_files, fkd.training.network_pool
 TIMES = {"seconds": "", "training_seconds": ""}
 
 
@@ -160,8 +161,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> MemberFolder:
 @pytest.mark.parametrize(
     ("checkpoint_seconds", "module", "function", "call"),
     [
-        (30, LOOP, "validate", 3),  # nothing was saved: all is trained again
-        (0, LOOP, "validate", 1),  # after the first epoch's batches, before its validation
+        (30, POOL, "validate", 3),  # nothing was saved: all is trained again
+        (0, POOL, "validate", 1),  # after the first epoch's batches, before its validation
         (0, LOOP, "save_state", 2),  # in the middle of an epoch
         (0, LOOP, "save_state", 8),  # after the second epoch's end
         (0, LOOP, "write_history", 12),  # after the last state, before its history
@@ -244,17 +245,44 @@ def test_members_trained_at_once_are_those_trained_alone(tmp_path: Path, tiny_ex
             assert float(record["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-3)
 
 
+# 20 images in batches of 8: a call of two steps, and one of one.
+@pytest.mark.parametrize(
+    ("stop_after", "place"), [(1, "epoch 0, batch 2"), (2, "epoch 0, batch 3"), (4, "epoch 1, batch 2")]
+)
+def test_several_steps_in_a_call_resume_bit_for_bit(
+    tmp_path: Path, tiny_experiment: Path, stop_after: int, place: str
+):
+    experiment = _load(tiny_experiment, "training.steps_per_call=2", "training.max_epochs=2")
+    pool = _pool(experiment)
+    whole = _train(tmp_path / "a", experiment, pool=pool)
+    with pytest.raises(InterruptedTrainingError, match=place):
+        _train(tmp_path / "b", experiment, why_stop="SIGTERM", stop_after=stop_after, pool=pool)
+    _same_training(whole, _train(tmp_path / "b", experiment, pool=pool))
+    one_by_one = _train(tmp_path / "c", _load(tiny_experiment, "training.max_epochs=2"))
+    np.testing.assert_allclose(np.load(whole.validation), np.load(one_by_one.validation), atol=0.01)
+
+
 def test_a_step_trains_all_that_are_not_at_their_end_and_an_interruption_waits_for_all():
     trained, saved = [], []
 
     class Pool:
-        def train(self, models: tuple[str, ...], batches: tuple[int, ...]) -> list[str]:
+        def train(self, models: list[str], batches: list[int]) -> list[str]:
             trained.append("".join(models))
             return [f"{model}{batch}" for model, batch in zip(models, batches, strict=True)]
 
+        def train_several(self, models: list[str], batches: list[list[int]]) -> list[list[str]]:
+            trained.append("".join(models) + "*2")
+            return [
+                [f"{model}{batch}" for batch in some] for model, some in zip(models, batches, strict=True)
+            ]
+
+        def judge(self, models: list[str], images: str, truth_px: str) -> list[str]:
+            trained.append("".join(models) + f" by {images}, {truth_px}")
+            return [f"{model} judged" for model in models]
+
     def member(name: str, steps: int, interrupted: bool = False):
         for batch in range(steps):
-            assert (yield name, batch) == f"{name}{batch}"
+            assert (yield ToTrain(name, [batch])) == [f"{name}{batch}"]
         saved.append(name)
         if interrupted:
             raise InterruptedTrainingError(name)
@@ -264,6 +292,19 @@ def test_a_step_trains_all_that_are_not_at_their_end_and_an_interruption_waits_f
     with pytest.raises(InterruptedTrainingError, match=r"^a$"):
         train_together(Pool(), [member("a", 1, interrupted=True), member("b", 2)])
     assert saved == ["b", "a", "c", "a", "b"]
+
+    def epoch(name: str, first: int):
+        batches = [*range(first)]
+        while batches:
+            done = yield ToTrain(name, batches[:2] if len(batches) > 1 else batches)
+            assert done == [f"{name}{batch}" for batch in batches[: len(done)]]
+            del batches[: len(done)]
+        assert (yield ToJudge(name, "faces", "labels")) == f"{name} judged"
+
+    trained.clear()
+    train_together(Pool(), [epoch("a", 3), epoch("b", 3), epoch("c", 4)])
+    # All have two, then a and b have one left, so one is all there is; c trains on when they are judged.
+    assert trained == ["abc*2", "abc", "ab by faces, labels", "c", "c by faces, labels"]
 
 
 def test_members_differ(tmp_path: Path, tiny_experiment: Path):

@@ -47,6 +47,52 @@ def test_members_trained_at_once_are_those_trained_alone(tiny_experiment: Path, 
             assert metrics[step][seed] == pytest.approx(expected[step], rel=1e-4)
 
 
+def test_several_steps_are_those_of_one_after_the_other(tiny_experiment: Path):
+    pool = _pool(tiny_experiment)
+    models = [pool.take((seed,)) for seed in range(2)]
+    batches = [[_batch(10 * seed + step) for step in range(3)] for seed in range(2)]
+    metrics = pool.train_several(models, batches)
+    for seed, model in enumerate(models):
+        values, expected = _alone(tiny_experiment, seed)
+        for value, alone in zip(_values(pool, model), values, strict=True):
+            np.testing.assert_allclose(value, alone, rtol=1e-4, atol=1e-6)
+        for step in range(3):
+            assert metrics[seed][step] == pytest.approx(expected[step], rel=1e-4)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="networks are stacked on JAX alone")
+def test_stacked_networks_are_those_trained_alone(tiny_experiment: Path):
+    settings = ("network.dropout=0.5", "training.optimizer.name=adamw")
+    pool = NetworkPool(load_experiment(str(tiny_experiment), settings), "four", 20, layout="stacked")
+    models = [pool.take((seed,)) for seed in range(2)]
+    for step in range(3):
+        pool.train(models, [_batch(10 * seed + step) for seed in range(2)])
+    for seed, model in enumerate(models):
+        for value, alone in zip(
+            _values(pool, model), _alone(tiny_experiment, seed, *settings)[0], strict=True
+        ):
+            np.testing.assert_allclose(value, alone, rtol=1e-4, atol=1e-6)
+    pool.train(models, [_batch(0), _batch(1, images=3)])  # at the end of an epoch, of one of them
+
+
+def test_networks_judged_at_once_are_those_judged_alone(tiny_experiment: Path):
+    pool = _pool(tiny_experiment, "training.weight_averaging=0.5")
+    models = [pool.take((seed,)) for seed in range(3)]
+    pool.train(models, [_batch(seed) for seed in range(3)])
+    images = np.random.default_rng(0).integers(0, 256, (130, 96, 96), np.uint8)  # a batch, and two
+    truth_px = np.full((130, 4, 2), 50, np.float32)
+    at_once = pool.judge(models, images, truth_px)
+    for model, judged in zip(models, at_once, strict=True):
+        [alone] = pool.judge([model], images, truth_px)
+        np.testing.assert_allclose(judged.predictions_px, alone.predictions_px, atol=1e-4)
+        assert judged.loss == pytest.approx(alone.loss, rel=1e-5)
+        outputs = pool.evaluated(model).predict_on_batch(images[..., None] / np.float32(255))
+        expected_px = (outputs.reshape(-1, 4, 2) + 1) * 48 - 0.5
+        np.testing.assert_allclose(alone.predictions_px, expected_px, atol=1e-3)
+        error = np.square((expected_px - truth_px) / 48).reshape(130, -1)
+        assert alone.loss == pytest.approx(np.mean(error), rel=1e-3)
+
+
 def test_a_network_handed_on_is_as_good_as_new(tiny_experiment: Path):
     settings = ("network.dropout=0.5", "training.weight_averaging=0.5")
     pool = _pool(tiny_experiment, *settings)

@@ -16,39 +16,39 @@ from fkd.runs.progress import Progress
 from fkd.runs.splits import make_splits
 from fkd.runs.status import MemberStatus
 from fkd.training.batches import member_batches
+from fkd.training.compiled_step import Layout
 from fkd.training.device import augmenting_threads
 from fkd.training.member_task import MemberTask
 from fkd.training.member_training import MemberTraining
 from fkd.training.network_pool import NetworkPool
 
-SPECIALIST = "four"
-
 
 @dataclass(frozen=True)
 class Published:
-    """The four-point specialist of ensemble.yaml with some of its rows."""
+    """A specialist of ensemble.yaml with some of its rows."""
 
     experiment: Experiment
+    specialist: str
     training: Faces
     validation: Faces
 
-    def pool(self) -> NetworkPool:
+    def pool(self, layout: Layout = "unrolled") -> NetworkPool:
         """A pool in which nothing is compiled yet."""
-        return NetworkPool(self.experiment, SPECIALIST, images_per_epoch=len(self.training.ids))
+        return NetworkPool(self.experiment, self.specialist, len(self.training.ids), layout)
 
     def task(self, index: int) -> MemberTask:
         """What the member of this number learns from."""
-        batches = member_batches(self.experiment, SPECIALIST, self.training)[index]
-        return MemberTask(self.experiment, MemberId(SPECIALIST, index), batches, self.validation)
+        batches = member_batches(self.experiment, self.specialist, self.training)[index]
+        return MemberTask(self.experiment, MemberId(self.specialist, index), batches, self.validation)
 
     def start(
         self, index: int, pool: NetworkPool, store: Path, task: MemberTask | None = None
     ) -> MemberTraining:
         """A member's training in an empty store, which says nothing; task: in place of its own."""
-        task, images = task or self.task(index), {SPECIALIST: len(self.training.ids)}
-        epochs = {SPECIALIST: self.experiment.training.max_epochs}
+        task, images = task or self.task(index), {self.specialist: len(self.training.ids)}
+        epochs = {self.specialist: self.experiment.training.max_epochs}
         progress = Progress([MemberStatus(task.name, "waiting")], images, epochs, Console(quiet=True))
-        folder = Run(store).member(SPECIALIST, index)
+        folder = Run(store).member(self.specialist, index)
         folder.path.mkdir(parents=True)
         return MemberTraining(
             task,
@@ -63,12 +63,16 @@ class Published:
 
 
 def published(
-    data_folder: Path, *settings: str, training_rows: int | None = None, validation_rows: int | None = None
+    data_folder: Path,
+    *settings: str,
+    specialist: str = "four",
+    training_rows: int | None = None,
+    validation_rows: int | None = None,
 ) -> Published:
     """The specialist with its first rows; None for all. settings: `key=value` put over ensemble.yaml."""
     experiment = load_experiment("ensemble", settings)
     data = load_data(str(data_folder), lambda line: None)
     with tempfile.TemporaryDirectory() as run:
-        split = make_splits(Run(Path(run)), experiment, data)[SPECIALIST]
+        split = make_splits(Run(Path(run)), experiment, data)[specialist]
     training = data.training.take(split.training[:training_rows])
-    return Published(experiment, training, data.training.take(split.validation[:validation_rows]))
+    return Published(experiment, specialist, training, data.training.take(split.validation[:validation_rows]))

@@ -114,16 +114,17 @@ def _in_checkout(checkout: Path, module: str, data_folder: Path) -> dict[str, fl
 def profile(data_folder: Path) -> dict[str, float]:
     """Milliseconds a batch by stage, of the epochs after the first, in the fkd that is imported."""
     from fkd.training.member_training import MemberTraining
+    from fkd.training.network_pool import NetworkPool
 
     watch, augmenting_s, epochs = Stopwatch(), _time_augmentation(), []
     _time_the_step(watch)
     _time_the_stream(watch)
     watch.time(MemberTraining, "_save", SAVING)
+    watch.time(NetworkPool, "judge", VALIDATION)
     validate = MemberTraining._validate
 
-    def validate_and_note(training: Any) -> None:
-        with watch.stage(VALIDATION):
-            validate(training)
+    def validate_and_note(training: Any) -> Iterator[Any]:
+        yield from validate(training)
         epochs.append({**watch.seconds, AUGMENTATION: sum(augmenting_s)})
 
     MemberTraining._validate = validate_and_note
