@@ -17,6 +17,7 @@ _VERSIONS = {
     "fkd": "commit",
     "Python": "python",
     "TensorFlow": "tensorflow",
+    "JAX": "jax",
     "Keras": "keras",
     "NumPy": "numpy",
     "OpenCV": "opencv-python-headless",
