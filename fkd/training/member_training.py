@@ -200,7 +200,9 @@ class MemberTraining:
         state, started_s = self._state, time.monotonic()
         while len(self._next) < self._steps_in_call(batches):
             self._next.append(next(stream))
-        for metrics in (yield ToTrain(self._model, list(self._next))):
+        results = yield ToTrain(self._model, list(self._next))
+        state.epoch_seconds += time.monotonic() - started_s
+        for metrics in results:
             images = len(self._next.popleft()[0])
             self._unsaved.add(self._task.name)
             for name, value in metrics.items():
@@ -209,7 +211,6 @@ class MemberTraining:
             state.epoch_images += images
             loss = state.epoch_mean("loss")
             self._progress.batch(self._task.name, state.batch, len(self._task.batches), loss, images)
-        state.epoch_seconds += time.monotonic() - started_s
 
     def _steps_in_call(self, batches: int) -> int:
         """How many steps the next call has: by the place in the epoch alone, so a resume has the same."""
