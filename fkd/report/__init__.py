@@ -2,6 +2,7 @@
 
 run_page           the whole page of a run: data, augmentation, then run_sections
 run_sections       what came of the training, from the curves to the provenance
+summary            what a page says first: how good the run is, and what is next
 run_record         what a run has left behind, read once
 measures           what the figures show, computed; pure
 page               one HTML file without scripts

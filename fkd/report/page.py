@@ -18,10 +18,12 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from scipy.spatial import KDTree
 
-from fkd.report.style import COLUMN_IN, CSS, CSS_PX_PER_IN, DARK, LIGHT, Theme
+from fkd.report.style import COLUMN_IN, CSS, CSS_PX_PER_IN, DARK, LIGHT, PHONE_PX, Theme
 
 # No script, font, picture or connection from anywhere: a browser holds the page to it.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+_DARK = "(prefers-color-scheme: dark)"
 
 # Of the 256 colours of a picture, these are grey; a colour is grey if red, green and blue are this close.
 _GREYS = 96
@@ -33,13 +35,15 @@ class Figure:
     """A figure that can be drawn on any ground.
 
     name: kebab-case, once on a page. caption: one sentence that says what to see. draw: makes a fresh figure
-    under the current rcParams, at most `style.WIDE_IN` inches wide; it is called once per theme.
+    under the current rcParams, at most `style.WIDE_IN` inches wide; it is called once per theme. draw_narrow:
+    the same for a phone, where a wide one could not be read; at most `style.COLUMN_IN` wide.
     """
 
     name: str
     title: str
     caption: str
     draw: Callable[[], matplotlib.figure.Figure]
+    draw_narrow: Callable[[], matplotlib.figure.Figure] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,23 @@ class Section:
     facts: Sequence[tuple[str, str]] = ()
 
 
-def page_html(title: str, sections: Sequence[Section]) -> str:
+@dataclass(frozen=True)
+class Answer:
+    """A figure that is read before all others, such as `1.317 px`, and what it is."""
+
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a page says first."""
+
+    answers: Sequence[Answer]
+    text: str
+
+
+def page_html(title: str, sections: Sequence[Section], opening: Opening | None = None) -> str:
     """One self-contained HTML document, light or dark as its reader's system is; all texts are escaped.
 
     Raises ValueError if two figures or sections share a name.
@@ -74,7 +94,8 @@ def page_html(title: str, sections: Sequence[Section]) -> str:
 </style>
 </head>
 <body>
-<header><h1>{escape(title)}</h1></header>
+<header><h1>{escape(title)}</h1>
+{_opening(opening) if opening else ""}</header>
 <nav aria-label="Contents"><ol>
 {"".join(map(_contents, sections))}</ol></nav>
 <main>
@@ -82,6 +103,13 @@ def page_html(title: str, sections: Sequence[Section]) -> str:
 </body>
 </html>
 """
+
+
+def _opening(opening: Opening) -> str:
+    answers = "".join(
+        f"<div><dt>{escape(one.meaning)}</dt><dd>{escape(one.value)}</dd></div>\n" for one in opening.answers
+    )
+    return f'<dl class="answers">\n{answers}</dl>\n<p>{escape(opening.text)}</p>\n'
 
 
 def _anchor(title: str) -> str:
@@ -110,31 +138,58 @@ def _section(section: Section) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    light, drawn = _render(figure, LIGHT)
-    dark, _ = _render(figure, DARK, laid_out=drawn)
-    size_in = drawn.get_size_inches()
-    width_px, height_px = np.rint(size_in * CSS_PX_PER_IN).astype(int)
-    wide = ' class="wide"' if size_in[0] > COLUMN_IN else ""
+    picture, sources = _picture(figure.draw), ""
+    if figure.draw_narrow:
+        narrow, phone = _picture(figure.draw_narrow), f"(max-width: {PHONE_PX}px)"
+        sources = (
+            f'<source media="{phone} and {_DARK}" srcset="{narrow.dark}" {narrow.size}>\n'
+            f'<source media="{phone}" srcset="{narrow.light}" {narrow.size}>\n'
+        )
+    wide = ' class="wide"' if picture.width_px > COLUMN_IN * CSS_PX_PER_IN else ""
     return f"""<figure id="{escape(figure.name)}"{wide}>
 <h3>{escape(figure.title)}</h3>
 <picture>
-<source media="(prefers-color-scheme: dark)" srcset="{_data_url(dark)}">
-<img src="{_data_url(light)}" width="{width_px}" height="{height_px}" alt="{escape(figure.caption)}">
+{sources}<source media="{_DARK}" srcset="{picture.dark}" {picture.size}>
+<img src="{picture.light}" {picture.size} alt="{escape(figure.caption)}">
 </picture>
 <figcaption>{escape(figure.caption)}</figcaption>
 </figure>
 """
 
 
+@dataclass(frozen=True)
+class _Picture:
+    """A drawing as data URLs in both themes, and its size in CSS pixels."""
+
+    light: str
+    dark: str
+    width_px: int
+    height_px: int
+
+    @property
+    def size(self) -> str:
+        """Attributes from which a browser knows its place before it is there."""
+        return f'width="{self.width_px}" height="{self.height_px}"'
+
+
+def _picture(draw: Callable[[], matplotlib.figure.Figure]) -> _Picture:
+    light, drawn = _render(draw, LIGHT)
+    dark, _ = _render(draw, DARK, laid_out=drawn)
+    width_px, height_px = np.rint(drawn.get_size_inches() * CSS_PX_PER_IN).astype(int)
+    return _Picture(_data_url(light), _data_url(dark), width_px, height_px)
+
+
 def _render(
-    figure: Figure, theme: Theme, laid_out: matplotlib.figure.Figure | None = None
+    draw: Callable[[], matplotlib.figure.Figure],
+    theme: Theme,
+    laid_out: matplotlib.figure.Figure | None = None,
 ) -> tuple[bytes, matplotlib.figure.Figure]:
-    """A figure as the bytes of a PNG file, and as drawn.
+    """A drawing as the bytes of a PNG file, and itself.
 
     laid_out: the same in another theme; its axes' places are taken, as finding them is half of the drawing.
     """
     with matplotlib.rc_context(theme.rc_params()):
-        drawn = figure.draw()
+        drawn = draw()
         if laid_out:
             drawn.set_layout_engine("none")
             for axes, there in zip(drawn.axes, laid_out.axes, strict=True):

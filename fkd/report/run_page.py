@@ -15,6 +15,7 @@ from fkd.report.figures.data_figures import data_section
 from fkd.report.page import page_html
 from fkd.report.run_record import read_run
 from fkd.report.run_sections import report_sections
+from fkd.report.summary import summary
 
 
 def write_report(
@@ -34,4 +35,5 @@ def write_report(
         augmentation_section(faces, record.experiment),
         *report_sections(record, faces, predictions_px),
     ]
-    atomic_write_bytes(run.report, page_html(run.name, sections).encode())
+    page = page_html(run.name, sections, summary(record, faces))
+    atomic_write_bytes(run.report, page.encode())

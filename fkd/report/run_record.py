@@ -108,6 +108,11 @@ class RunRecord:
     submitted_px: npt.NDArray[np.float64] | None
 
     @property
+    def members(self) -> list[MemberRecord]:
+        """Those of the specialists that have a split."""
+        return [member for specialist in self.specialists for member in specialist.members]
+
+    @property
     def selected(self) -> list[SpecialistRecord]:
         """The specialists that have chosen members."""
         return [specialist for specialist in self.specialists if specialist.selection]

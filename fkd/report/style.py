@@ -11,6 +11,9 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 COLUMN_IN = 4.8
 WIDE_IN = 7.2
 
+# Screens up to this width show the narrow form of wide figures.
+PHONE_PX = 600
+
 # On the page; the figures' 10 points are then 15 pixels, like the text around them.
 CSS_PX_PER_IN = 110
 # In the file: sharp on a phone's dense screen, where a column has 700 to 1,000 pixels.
@@ -151,6 +154,15 @@ img {{ display: block; max-width: 100%; height: auto; }}
 figcaption {{
   color: var(--faint); font-size: .875rem; line-height: 1.4; margin-top: .5rem; max-width: 44rem;
 }}
+header {{ margin-bottom: 2rem; }}
+.answers {{
+  display: grid; gap: 1rem 1.5rem; margin: 0 0 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 11rem), 1fr));
+}}
+.answers div {{ display: flex; flex-direction: column-reverse; justify-content: flex-end; }}
+.answers dt {{ color: var(--faint); font-size: .875rem; font-weight: 400; line-height: 1.4; }}
+.answers dd {{ font-size: 1.5rem; font-weight: 600; line-height: 1.25; margin: 0; white-space: nowrap; }}
+.answers div:first-child dd {{ color: var(--link); }}
 dl {{ margin: 0; }}
 dt {{ font-weight: 600; }}
 dd {{ margin: 0 0 .75rem; white-space: pre-wrap; overflow-wrap: anywhere; }}

@@ -12,8 +12,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure as Drawing
 from PIL import Image
 
-from fkd.report.page import Figure, Section, page_html
-from fkd.report.style import COLUMN_IN, CSS, CSS_PX_PER_IN, DARK, DOTS_PER_IN, LIGHT, WIDE_IN
+from fkd.report.page import Answer, Figure, Opening, Section, page_html
+from fkd.report.style import COLUMN_IN, CSS, CSS_PX_PER_IN, DARK, DOTS_PER_IN, LIGHT, PHONE_PX, WIDE_IN
 
 NASTY = """<script>alert("1")</script> & 'quoted' </style>"""
 
@@ -55,6 +55,31 @@ def decode(url: str | None) -> Image.Image:
 
 def rgb(colour: str) -> tuple[int, ...]:
     return tuple(round(255 * part) for part in to_rgb(colour))
+
+
+def test_what_is_said_first_stands_before_the_contents() -> None:
+    opening = Opening([Answer("1.317 px", NASTY)], "Next: rest.")
+    html = page_html("Faces", [Section("Data", "")], opening)
+    elements = Elements(html)
+    assert [text.strip() for _, text in elements.of("dd")] == ["1.317 px"]
+    assert [text for _, text in elements.of("dt")] == [NASTY]
+    assert html.index("Next: rest.") < html.index("<nav")
+
+
+def test_a_wide_figure_has_a_narrow_form_for_phones() -> None:
+    wide = Figure("wide", "Wide", "Wide.", lambda: line_plot(WIDE_IN), line_plot)
+    elements = Elements(page_html("Faces", [Section("Data", "", [wide])]))
+    sources, [(image, _)] = [attributes for attributes, _ in elements.of("source")], elements.of("img")
+    dark = "(prefers-color-scheme: dark)"
+    phone = f"(max-width: {PHONE_PX}px)"
+    # A browser takes the first that fits.
+    assert [source["media"] for source in sources] == [f"{phone} and {dark}", phone, dark]
+    widths_px = [int(attributes["width"] or 0) for attributes in (*sources, image)]
+    assert widths_px == [
+        round(width_in * CSS_PX_PER_IN) for width_in in (COLUMN_IN, COLUMN_IN, WIDE_IN, WIDE_IN)
+    ]
+    for source, theme in zip(sources, (DARK, LIGHT, DARK), strict=True):
+        assert decode(source["srcset"]).convert("RGB").getpixel((0, 0)) == rgb(theme.ground)
 
 
 def test_a_figure_is_there_for_light_and_dark_with_its_caption() -> None:

@@ -17,6 +17,7 @@ from fkd.report.figures.data_figures import data_section
 from fkd.report.page import page_html
 from fkd.report.run_record import read_run
 from fkd.report.run_sections import report_sections
+from fkd.report.summary import summary
 
 THEMES = ("light", "dark")
 
@@ -38,7 +39,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str]]:
         *report_sections(record, faces, np.full((4, 15, 2), 50.0)),
     ]
     page = folder / "report.html"
-    page.write_text(page_html("tiny-faces", sections), encoding="utf-8")
+    page.write_text(page_html("tiny-faces", sections, summary(record, faces)), encoding="utf-8")
     return page.as_uri(), [figure.name for section in sections for figure in section.figures]
 
 

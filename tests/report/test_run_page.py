@@ -9,7 +9,7 @@ from small_run import small_faces, write_run
 
 import fkd.report.run_page
 from fkd.ensemble.choice import choose_members
-from fkd.report.page import Section
+from fkd.report.page import Opening, Section
 from fkd.report.run_page import write_report
 
 FACES = small_faces()
@@ -21,7 +21,8 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> Pages:
     """Title and sections of every page that is written."""
     pages: Pages = []
 
-    def page_html(title: str, sections: Sequence[Section]) -> str:
+    def page_html(title: str, sections: Sequence[Section], opening: Opening) -> str:
+        assert opening.text.startswith("Next: ")
         pages.append((title, sections))
         return "the page, in Ærø"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
-from fkd.ensemble.selection import Estimate
+from fkd.ensemble.selection import Estimate, MemberScore
 from fkd.report.measures import continued_greedily, ensemble_rmse_px, error_correlations, error_products
 from fkd.report.page import Figure, Section
 from fkd.report.run_record import RunRecord, SpecialistRecord
@@ -19,6 +20,7 @@ from fkd.report.style import COLUMN_IN, WIDE_IN
 
 # At most this many members are numbered, or have their correlations written into the squares.
 _NUMBERED, _WRITTEN = 60, 8
+_LINE_IN = 0.2
 
 
 def selection_section(record: RunRecord) -> Section:
@@ -33,6 +35,7 @@ def selection_section(record: RunRecord) -> Section:
             "Validation RMSE by member",
             "Members from the best to the worst; filled marks are chosen, x2 and the like weigh more.",
             partial(_draw_by_specialist, record.selected, _draw_members, WIDE_IN),
+            partial(_draw_member_lists, record.selected),
         )
     ]
     if several:
@@ -102,15 +105,50 @@ def _draw_by_specialist(
     return figure
 
 
-def _draw_members(axes: Axes, specialist: SpecialistRecord) -> None:
+def _draw_member_lists(specialists: Sequence[SpecialistRecord]) -> Drawing:
+    """For a phone: a line a member, the best at the top."""
+    scores = [_best_scores(specialist) for specialist in specialists]
+    heights_in = [0.75 + _LINE_IN * len(some) for some in scores]
+    figure = Drawing(figsize=(COLUMN_IN, sum(heights_in)))
+    panels = figure.subplots(len(scores), 1, squeeze=False, height_ratios=heights_in)
+    for axes, specialist, some in zip(panels.flat, specialists, scores, strict=True):
+        _mark_members(axes, some, downwards=True)
+        times = [
+            f"{score.index:02d} x{score.weight}" if score.weight > 1 else f"{score.index:02d}"
+            for score in some
+        ]
+        axes.set_yticks(range(len(some)), times, fontsize=8)
+        axes.set_ylim(len(some) - 0.5, -0.5)
+        axes.set(title=specialist.name, xlabel="RMSE px")
+        axes.margins(x=0.1)
+        axes.grid(visible=True)
+        axes.legend(loc="lower left")
+    return figure
+
+
+def _best_scores(specialist: SpecialistRecord) -> list[MemberScore]:
     assert specialist.selection is not None
     scores = [score for score in specialist.selection.members if np.isfinite(score.rmse_px)]
-    scores.sort(key=lambda score: score.rmse_px)
+    return sorted(scores, key=lambda score: score.rmse_px)
+
+
+def _mark_members(axes: Axes, scores: Sequence[MemberScore], downwards: bool = False) -> None:
+    """A filled mark for every chosen member, an empty one for the others, in their order."""
+    looks: dict[bool, dict[str, Any]] = {
+        True: {"color": "C1", "label": "chosen"},
+        False: {"color": "C0", "fillstyle": "none", "label": "left out"},
+    }
+    for is_chosen, look in looks.items():
+        places = [place for place, score in enumerate(scores) if (score.weight > 0) == is_chosen]
+        errors_px = [scores[place].rmse_px for place in places]
+        if places:
+            axes.plot(*((errors_px, places) if downwards else (places, errors_px)), "o", **look)
+
+
+def _draw_members(axes: Axes, specialist: SpecialistRecord) -> None:
+    scores = _best_scores(specialist)
     places = np.arange(len(scores))
-    errors_px = np.array([score.rmse_px for score in scores])
-    chosen = np.array([score.weight > 0 for score in scores])
-    axes.plot(places[chosen], errors_px[chosen], "o", color="C1", zorder=3, label="chosen")
-    axes.plot(places[~chosen], errors_px[~chosen], "o", color="C0", fillstyle="none", label="left out")
+    _mark_members(axes, scores)
     for place, score in enumerate(scores):
         if score.weight > 1:
             words = f"x{score.weight}"

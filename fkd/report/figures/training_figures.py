@@ -28,7 +28,7 @@ _WORDS = 1.6
 
 def training_section(record: RunRecord) -> Section:
     """Every member's curves, best error against epochs, time and speed; of the members that have begun."""
-    members = [member for specialist in record.specialists for member in specialist.members]
+    members = record.members
     states = Counter(member.state for member in members)
     counted = ", ".join(f"{count} {state}" for state, count in states.items())
     text = f"{len(members)} members in all: {counted}." if members else "No specialist has begun."
@@ -43,7 +43,8 @@ def training_section(record: RunRecord) -> Section:
             "RMSE of every member by epoch",
             "Training (augmented images) and validation RMSE, on one scale for all, each with its member's "
             "number and its best RMSE; the curves part where a member starts to memorise.",
-            partial(_draw_curves, begun),
+            partial(_draw_curves, begun, WIDE_IN),
+            partial(_draw_curves, begun, COLUMN_IN),
         ),
         Figure(
             "best-against-epochs",
@@ -69,23 +70,25 @@ def _by_specialist(members: Sequence[MemberRecord]) -> dict[str, list[MemberReco
     return groups
 
 
-def _draw_curves(members: Sequence[MemberRecord]) -> Drawing:
+def _draw_curves(members: Sequence[MemberRecord], width_in: float) -> Drawing:
     groups = _by_specialist(members)
-    columns = min(8, max(3, math.ceil(math.sqrt(len(members)))))
+    narrow = width_in <= COLUMN_IN
+    columns = 2 if narrow else min(8, max(3, math.ceil(math.sqrt(len(members)))))
     rows = [math.ceil(len(group) / columns) for group in groups.values()]
-    panel_in = max(_PANEL_IN, 0.6 * WIDE_IN / columns)
-    height_in = sum(rows) * panel_in + len(rows) * (_TITLE_IN + _FOOT_IN) + _LEGEND_IN
-    figure = Drawing(figsize=(WIDE_IN, height_in))
+    panel_in = max(_PANEL_IN, 0.6 * width_in / columns)
+    legend_in = (2 if narrow else 1) * _LEGEND_IN
+    height_in = sum(rows) * panel_in + len(rows) * (_TITLE_IN + _FOOT_IN) + legend_in
+    figure = Drawing(figsize=(width_in, height_in))
     figure.set_layout_engine("none")  # it would take longer than the drawing itself
     limits = _epoch_limit(members), _error_limits(members)
-    top_in = height_in - _LEGEND_IN
+    top_in = height_in - legend_in
     for (specialist, group), group_rows in zip(groups.items(), rows, strict=True):
         top_in -= _TITLE_IN
         bottom_in = top_in - group_rows * panel_in
         grid = figure.add_gridspec(
             group_rows,
             columns,
-            left=_LEFT_IN / WIDE_IN,
+            left=_LEFT_IN / width_in,
             right=0.99,
             wspace=0.06,
             hspace=0.08,
@@ -98,7 +101,7 @@ def _draw_curves(members: Sequence[MemberRecord]) -> Drawing:
             _set_scales(axes, *limits, left=place % columns == 0, foot=place + columns >= len(group))
             _draw_member(axes, member)
         top_in = bottom_in - _FOOT_IN
-    _draw_legend(figure)
+    _draw_legend(figure, any(member.stopped_early for member in members), columns=2 if narrow else 4)
     return figure
 
 
@@ -152,15 +155,16 @@ def _error_limits(members: Sequence[MemberRecord]) -> tuple[float, float]:
     return float(errors_px.min()) * 0.85, float(np.quantile(errors_px, _SHOWN_QUANTILE)) * _WORDS
 
 
-def _draw_legend(figure: Drawing) -> None:
-    marks = [
-        Line2D([], [], color="C0"),
-        Line2D([], [], color="C1"),
-        Line2D([], [], color=rcParams["text.color"], marker="o", ls="", ms=4),
-        Line2D([], [], color="C2", marker="|", ls="", ms=9, mew=1.5),
-    ]
-    words = ["training RMSE px", "validation RMSE px", "best epoch", "early stop"]
-    figure.legend(marks, words, loc="upper left", ncols=4, borderpad=0, columnspacing=1, handlelength=1.2)
+def _draw_legend(figure: Drawing, any_stopped_early: bool, columns: int) -> None:
+    marks = {
+        "training RMSE px": Line2D([], [], color="C0"),
+        "validation RMSE px": Line2D([], [], color="C1"),
+        "best epoch": Line2D([], [], color=rcParams["text.color"], marker="o", ls="", ms=4),
+    }
+    if any_stopped_early:
+        marks["early stop"] = Line2D([], [], color="C2", marker="|", ls="", ms=9, mew=1.5)
+    words, look = list(marks), {"borderpad": 0, "columnspacing": 1, "handlelength": 1.2}
+    figure.legend(list(marks.values()), words, loc="upper left", ncols=columns, **look)
 
 
 def _draw_best(members: Sequence[MemberRecord]) -> Drawing:
@@ -193,6 +197,7 @@ def _draw_time(members: Sequence[MemberRecord]) -> Drawing:
     time.set(ylabel="minutes", ylim=(0, None))
     speed.set(xlabel="member", ylabel="images/s", ylim=(0, None))
     speed.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    speed.xaxis.set_major_formatter(StrMethodFormatter("{x:02.0f}"))
     figure.legend(loc="outside upper left", ncols=3, borderpad=0)
     for axes in (time, speed):
         axes.grid(visible=True)
