@@ -206,7 +206,8 @@ def submit(
 @app.command()
 def predict(
     photos: Annotated[
-        list[Path], typer.Argument(help="Photos, or folders of them: JPEG, PNG, WebP, BMP, TIFF or GIF")
+        list[Path],
+        typer.Argument(help="Photos (JPEG, PNG, WebP, BMP, TIFF, GIF), films (MP4 and others), or folders"),
     ],
     run: Annotated[
         str | None, typer.Option(help="Name of a run in the store [default: the last selected]")
@@ -219,8 +220,9 @@ def predict(
 ) -> None:
     """Find the faces of photos and their points: NAME-points.jpg or .png, points.json, points.csv.
 
-    Photos without a face and photos that cannot be read are reported, the others are done; the status is 1 at
-    the end if any could not be read. If none could, nothing is written.
+    A film becomes NAME-points.mp4, drawn steadily, and NAME-points.csv by frame. What shows no face or cannot
+    be read is reported, the others are done; the status is 1 at the end if any could not be read. If no photo
+    could, nothing is written.
     """
     from fkd import pipeline
 
@@ -296,12 +298,14 @@ def compare(
         "experiments/comparisons/comparison.yaml"
     ),
     store: Annotated[Path, typer.Option(help="Folder that keeps its runs")] = Path(f"{_STORE}/comparison"),
+    jobs: Annotated[int, typer.Option(min=1, max=1024, help="Members to train side by side")] = 1,
 ) -> None:
     """Put systems side by side from their stored runs, into the Markdown beside the file."""
     from fkd import pipeline
+    from fkd.runs.engines.engine import Engine
 
     with stop_on_signals() if train else nullcontext() as stop:
-        pipeline.compare(file, store, _console(), stop, only or ())
+        pipeline.compare(file, store, _console(), stop, only or (), Engine(processes=jobs))
 
 
 @app.command()

@@ -193,10 +193,9 @@ def submit(request: Request, console: Console) -> None:
     if faces.solution is not None:
         mean_shape = np.broadcast_to(np.nanmean(faces.training.keypoints, axis=0), predictions.shape)
         mean_table = submission_table(faces.lookup, faces.test.ids, mean_shape, experiment.schema_points)
-        console.print(
-            f"Score: {total_rmse_px(table, faces.solution):.3f} px RMSE against the hidden labels; "
-            f"always answering the mean shape gives {total_rmse_px(mean_table, faces.solution):.3f} px"
-        )
+        scores = [total_rmse_px(one, faces.solution) for one in (table, mean_table)]
+        words = "px RMSE against the hidden labels; always answering the mean shape gives"
+        console.print(f"Score: {scores[0]:.3f} {words} {scores[1]:.3f} px")
     _write_report(run, faces, console, predictions, choice.validations)
 
 
@@ -227,23 +226,25 @@ def explore(request: Request, console: Console, path: Path | None) -> None:
 
 
 def predict(
-    photos: Sequence[Path],
+    paths: Sequence[Path],
     run_name: str | None,
     store: Path,
     output: Path,
     yunet: Path | None,
     console: Console,
 ) -> None:
-    """Find the faces of whole photos and write their points: a picture each, one JSON and one CSV for all."""
+    """Find the faces of photos and films and write their points: pictures, films, JSON and CSV."""
+    from fkd.deploy.films import predict_films
     from fkd.deploy.photos import list_photos, predict_photos
     from fkd.ensemble.ensemble import find_run, load_ensemble
 
-    run = find_run(store, run_name)
-    photos = list_photos(photos, output)
-    failed = predict_photos(load_ensemble(run, console.print), photos, output, console.print, yunet)
-    console.print(f"{output / 'points.json'}, {output / 'points.csv'}: written")
+    ensemble = load_ensemble(find_run(store, run_name), console.print)
+    photos, films = list_photos(paths, output)
+    failed = predict_films(ensemble, films, output, console.print, yunet)
+    if photos or not films:
+        failed += predict_photos(ensemble, photos, output, console.print, yunet)
     if failed:
-        raise UserError(f"{failed} of {len(photos)} photos failed, as reported above; the others are done")
+        raise UserError(f"{failed} of {len(photos + films)} files failed, as told above; the others are done")
 
 
 def demo(store: Path, run_name: str | None, host: str, port: int, console: Console) -> None:
@@ -296,7 +297,12 @@ def tune(
 
 
 def compare(
-    file: Path, store: Path, console: Console, stop: StopRequest | None, only: Sequence[str] = ()
+    file: Path,
+    store: Path,
+    console: Console,
+    stop: StopRequest | None,
+    only: Sequence[str] = (),
+    engine: Engine = HERE,
 ) -> None:
     """Systems side by side, from stored runs; where `stop` is given, those not finished are trained first.
 
@@ -316,7 +322,7 @@ def compare(
         for request in dict.fromkeys(requests.values()):
             if stop and (not only or request.experiment in only):
                 try:
-                    train(request, console, stop)
+                    train(request, console, stop, engine=engine)
                 except UserError as error:
                     console.print(f"{request.experiment}: {error}; its rows stay empty")
         command, first = f"fkd compare --train --file {file}", table.rows[0]

@@ -93,7 +93,7 @@ def test_what_a_trained_run_is_good_for(store: Path, tiny_experiment: Path, face
     assert {path.name for path in Path("model").iterdir()} == {"ensemble.keras", "README.md"}
     Path("no-photo.jpg").write_text("no photo")
     error = fkd("predict", write_photo(Path("photo.png"), 300, 200), "no-photo.jpg", status=1)
-    assert error == "fkd: 1 of 2 photos failed, as reported above; the others are done\n"
+    assert error == "fkd: 1 of 2 files failed, as told above; the others are done\n"
     assert Path("photo-points/points.json").exists()
 
 

@@ -102,6 +102,26 @@ KAGGLE15 = Schema(
 )
 
 
+# How often the competition asks for each point, of 1,783 test images (its IdLookupTable.csv).
+COMPETITION_COUNTS = {
+    "left_eye_center": 1782,
+    "right_eye_center": 1782,
+    "left_eye_inner_corner": 588,
+    "left_eye_outer_corner": 589,
+    "right_eye_inner_corner": 589,
+    "right_eye_outer_corner": 588,
+    "left_eyebrow_inner_end": 585,
+    "left_eyebrow_outer_end": 574,
+    "right_eyebrow_inner_end": 585,
+    "right_eyebrow_outer_end": 572,
+    "nose_tip": 1783,
+    "mouth_left_corner": 590,
+    "mouth_right_corner": 587,
+    "mouth_center_top_lip": 590,
+    "mouth_center_bottom_lip": 1778,
+}
+
+
 def _across(right: Sequence[str], *middle: str) -> tuple[str, ...]:
     """Points from the person's right over the midline to the left."""
     return (*right, *middle, *map(_twin_name, reversed(right)))

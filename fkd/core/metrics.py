@@ -19,6 +19,16 @@ def rmse_px(predictions: Array, truth: Array) -> float:
     return float(np.sqrt(np.mean(errors_px**2))) if np.isfinite(errors_px).all() else float("inf")
 
 
+def weighted_rmse_px(predictions: Array, truth: Array, weights: npt.NDArray[np.floating]) -> float:
+    """Root of the mean over points of their mean squared errors, each point counted by its weight.
+
+    predictions, truth: pixels, shape (rows, points, 2). weights: shape (points,). Infinite as `rmse_px` is;
+    NaN where a point has no label at all.
+    """
+    by_point_px = [rmse_px(predictions[:, [point]], truth[:, [point]]) for point in range(truth.shape[1])]
+    return float(np.sqrt(np.average(np.square(by_point_px), weights=weights)))
+
+
 def distances_px(predictions: Array, truth: Array) -> npt.NDArray[np.float64]:
     """Distance of every prediction from its label, shape (rows, points); NaN where there is no label.
 

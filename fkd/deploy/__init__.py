@@ -2,6 +2,7 @@
 
 photos         the points of the faces in whole photos
 photo_drawing  photos drawn with their points
+films          the points of the faces in films, drawn steadily
 demo           a page to drop a photo on
 demo_gate      what its server lets in
 export         the ensemble as one model that needs no fkd

@@ -20,15 +20,16 @@ def draw_points(
     squares: npt.NDArray[np.integer],
     points_px: Sequence[npt.NDArray[np.floating]],
     doubtful: Sequence[bool],
+    enlarge: bool = True,
 ) -> npt.NDArray[np.uint8]:
     """The photo with every face's square, points and radii, as RGB.
 
-    Several faces are numbered, small ones enlarged; the square of a doubtful one is red. squares: left, top,
-    side in pixels, shape (faces, 3). points_px: of every face, x, y and radius, shape (points, 3); NaN is not
-    drawn.
+    Several faces are numbered, small ones may be enlarged; the square of a doubtful one is red.
+    squares: left, top, side in pixels, shape (faces, 3). points_px: of every face, x, y and radius, shape
+    (points, 3); NaN is not drawn.
     """
     height, width = photo.grey.shape
-    scale = _enlargement(squares[:, 2], max(height, width))
+    scale = _enlargement(squares[:, 2], max(height, width)) if enlarge else 1
     size = (width * scale, height * scale)
     picture = cv2.resize(photo.rgb[..., ::-1], size, interpolation=cv2.INTER_CUBIC)
     line_px = max(2, round(max(size) / 400))

@@ -48,6 +48,7 @@ _COLUMNS = (
 _DECIMALS = 3
 _JPEG_SUFFIXES = (".jpg", ".jpeg")  # of other photos the pictures are PNG
 _LONGEST_JPEG_PX = 65_500  # libjpeg writes no more
+FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"})
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories: control, half a pair, ends of lines
 
 
@@ -124,22 +125,23 @@ def count_faces(faces: Sequence[FacePoints]) -> str:
     )
 
 
-def list_photos(paths: Sequence[Path], output: Path) -> list[Path]:
-    """The photos in the order given, each once; a folder stands for its visible ones, by name.
+def list_photos(paths: Sequence[Path], output: Path) -> tuple[list[Path], list[Path]]:
+    """The photos and the films in the order given, each once; a folder stands for its visible ones, by name.
 
-    A folder without photos stays in the list, for `predict_photos` to report. Raises UserError for a folder
+    A folder without any is listed as a photo, for `predict_photos` to report. Raises UserError for a folder
     that is also `output`: the next call would take its pictures for photos.
     """
     listed: list[Path] = []
     for path in paths:
-        found = _photos_in(path)
+        found = _pictures_in(path)
         if found and _place(path) == _place(output):
             raise UserError(
                 f"--output {output}: expected another folder than that of the photos, received the same; "
                 "name a new one"
             )
         listed += found or [path]
-    return list(dict.fromkeys(listed))
+    films = [path for path in dict.fromkeys(listed) if path.suffix.lower() in FILM_SUFFIXES]
+    return [path for path in dict.fromkeys(listed) if path not in films], films
 
 
 def predict_photos(
@@ -168,7 +170,7 @@ def predict_photos(
             say(_printable(error))
             results.unreadable.append({"photo": _printable(path), "problem": _printable(error)})
             continue
-        _make_folder(output)
+        make_folder(output)
         faces = predict_photo(ensemble, photo, yunet)
         picture = _free_path(output, path, photo, taken) if faces else None
         try:
@@ -195,6 +197,7 @@ def predict_photos(
         output / "points.json", head | {"photos": results.photos, "unreadable": results.unreadable}
     )
     atomic_write_bytes(output / "points.csv", results.csv())
+    say(f"{output / 'points.json'}, {output / 'points.csv'}: written")
     return failed
 
 
@@ -246,19 +249,21 @@ class _Results:
         ]
 
 
-def _photos_in(folder: Path) -> list[Path]:
-    """The visible files whose suffix is a photo's, by name; none of what is no folder that can be listed."""
+def _pictures_in(folder: Path) -> list[Path]:
+    """The visible photos and films by suffix, by name; none of what is no folder that can be listed."""
+    suffixes = PHOTO_SUFFIXES | FILM_SUFFIXES
     try:
         return sorted(
             path
             for path in folder.iterdir()
-            if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+            if path.suffix.lower() in suffixes and not path.name.startswith(".") and not path.is_dir()
         )
     except OSError:
         return []
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder for results; raises UserError where it cannot be made or written."""
     problem = "one without the right to write"
     try:
         folder.mkdir(parents=True, exist_ok=True)

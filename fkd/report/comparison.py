@@ -16,8 +16,8 @@ import pandas as pd
 from pydantic import Field
 
 from fkd.core.errors import UserError
-from fkd.core.keypoints import IMAGE_SIZE_PX
-from fkd.core.metrics import rmse_px
+from fkd.core.keypoints import COMPETITION_COUNTS, IMAGE_SIZE_PX
+from fkd.core.metrics import rmse_px, weighted_rmse_px
 from fkd.data.faces import FaceData
 from fkd.ensemble.folds import halves
 from fkd.ensemble.predict import predict_ensemble
@@ -36,6 +36,7 @@ Histories = Mapping[MemberId, Sequence[Mapping[str, float]]]
 Measure = Literal[
     "rmse_px",
     "behind_first_px",
+    "competition_px",
     "alone_rmse_px",
     "alone_spread_px",
     "mae_px",
@@ -48,6 +49,7 @@ Measure = Literal[
 _HEADINGS: dict[Measure, str] = {
     "rmse_px": "validation RMSE px",
     "behind_first_px": "behind the first row",
+    "competition_px": "weighted as the competition",
     "alone_rmse_px": "of a member alone",
     "alone_spread_px": "standard deviation over members",
     "mae_px": "MAE px",
@@ -227,6 +229,7 @@ def _measure(
 ) -> dict[Measure, float]:
     """All measures of a system on these rows of the training faces, over all points that it predicts."""
     predictions, truth = [], []
+    names = [faces.point_names[point] for one in validations.values() for point in one.points]
     for validation in validations.values():
         truth.append(faces.training.keypoints[rows][:, validation.points])
         predictions.append(_predict(row, run, validation, faces, rows, truth[-1]))
@@ -244,6 +247,7 @@ def _measure(
     ]
     return {
         "rmse_px": rmse_px(predicted_px, truth_px),
+        "competition_px": _competition_px(predicted_px, truth_px, names),
         "alone_rmse_px": float(np.mean(alone_px)),
         "alone_spread_px": float(np.std(alone_px, ddof=1)) if len(alone_px) > 1 else np.nan,
         "mae_px": float(np.nanmean(errors_px)),
@@ -253,6 +257,14 @@ def _measure(
         "validation_loss": float(np.mean([record[HistoryColumn.VALIDATION_LOSS] for record in best])),
         "minutes": float(np.mean(seconds)) / 60,
     }
+
+
+def _competition_px(predicted_px: Array, truth_px: Array, names: Sequence[str]) -> float:
+    """The RMSE where each point counts as often as the competition asks for it; NaN for other points."""
+    if set(names) != set(COMPETITION_COUNTS):
+        return np.nan
+    counts = np.array([COMPETITION_COUNTS[name] for name in names], float)
+    return weighted_rmse_px(predicted_px, truth_px, counts)
 
 
 def _alone_px(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fkd.core.metrics import distances_px, rmse_px, spread_px
+from fkd.core.metrics import distances_px, rmse_px, spread_px, weighted_rmse_px
 
 # Two rows of one point; the second row's y has no label. Errors: (3, 4) and (0,).
 TRUTH = np.array([[[10.0, 10.0]], [[20.0, np.nan]]])
@@ -16,6 +16,14 @@ def test_rmse_is_over_all_labelled_coordinates():
 def test_rmse_without_a_prediction_or_a_label():
     assert rmse_px(np.full_like(TRUTH, np.nan), TRUTH) == np.inf
     assert np.isnan(rmse_px(PREDICTIONS, np.full_like(TRUTH, np.nan)))
+
+
+def test_points_count_by_their_weights():
+    # Squared errors of the first point: 9, 16 and 0; of the second: 1 and 1.
+    truth = np.concatenate([TRUTH, [[[5.0, np.nan]], [[5.0, np.nan]]]], axis=1)
+    predictions = np.concatenate([PREDICTIONS, [[[6.0, 0.0]], [[4.0, 0.0]]]], axis=1)
+    expected = np.sqrt((3 * 25 / 3 + 1 * 1) / 4)
+    np.testing.assert_allclose(weighted_rmse_px(predictions, truth, np.array([3.0, 1.0])), expected)
 
 
 def test_distance_from_the_label():

@@ -71,7 +71,8 @@ def blank_photo(path: Path) -> Path:
 def predict(output: Path, *paths: Path) -> tuple[int, list[str], dict, pd.DataFrame]:
     """How many photos failed, what was said, and the two result files."""
     said: list[str] = []
-    failed = predict_photos(BrightestPixel(), list_photos(paths, output), output, said.append)
+    failed = predict_photos(BrightestPixel(), list_photos(paths, output)[0], output, said.append)
+    assert said.pop() == f"{output}/points.json, {output}/points.csv: written"
     results = json.loads((output / "points.json").read_text())
     return failed, said, results, pd.read_csv(output / "points.csv")
 
@@ -221,7 +222,10 @@ def test_a_folder_stands_for_its_photos(tmp_path: Path) -> None:
         spotted_photo(folder / name)
     (folder / "notes.txt").write_text("no photo")
     listed = [folder / "b.png", folder / "a.JPG"]  # in the order given, each once
-    assert list_photos([folder / "b.png", folder], tmp_path / "out") == listed
+    film = folder / "c.MP4"
+    film.write_text("")
+    assert list_photos([folder / "b.png", folder], tmp_path / "out") == (listed, [film])
+    film.unlink()
     failed, _, results, _ = predict(tmp_path / "out", folder)
     assert failed == 0
     assert [photo["photo"] for photo in results["photos"]] == [str(path) for path in sorted(listed)]

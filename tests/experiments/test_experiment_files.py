@@ -26,6 +26,7 @@ from fkd.training.networks.build import build_model
 
 NOT_EXPERIMENTS = (
     "comparisons/comparison",
+    "comparisons/published-budgets",
     "comparisons/ablation",
     "comparisons/pixel-changes",
     "spot/skypilot",

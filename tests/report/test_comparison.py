@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from command_line import fkd
 from tiny_experiment import BY_SOURCE
+from typer.testing import CliRunner
 
+from fkd.cli import app
 from fkd.core.errors import UserError
 from fkd.core.files import sha256
 from fkd.core.keypoints import KAGGLE15
@@ -24,6 +26,7 @@ ROWS = 6
 TRUTH_PX = np.random.default_rng(0).uniform(20, 80, (ROWS, 15, 2)).astype(np.float32)
 NETWORK = "network: {input_normalisation: none, convolutions: [{filters: 2, kernel: 3, pool: 8}]}"
 COMMAND = "fkd compare --train"
+LOSSES = ("loss", "validation_loss")
 CONVOLUTION = (3 * 3 + 1) * 2
 
 
@@ -93,7 +96,15 @@ def test_systems_are_scored_on_the_rows_that_validate_in_all_of_them(tmp_path: P
     table = Table(
         title="t",
         data="d",
-        measures=("rmse_px", "behind_first_px", "mae_px", "mae_sum", "loss", "validation_loss"),
+        measures=(
+            "rmse_px",
+            "behind_first_px",
+            "competition_px",
+            "mae_px",
+            "mae_sum",
+            "loss",
+            "validation_loss",
+        ),
         rows=tuple(runs),
     )
     lines = compare_table(table, runs, data, COMMAND)
@@ -101,6 +112,9 @@ def test_systems_are_scored_on_the_rows_that_validate_in_all_of_them(tmp_path: P
         [3, math.sqrt((4 * 1 + 11 * 4) / 15)], rel=1e-5
     )
     assert lines["behind the first row"].tolist() == pytest.approx([0, math.sqrt(3.2) - 3], rel=1e-5)
+    # Of 13,562 points that the competition asks for, 7,125 are of the four.
+    weighted_px = math.sqrt((7125 * 1 + 6437 * 4) / 13562)
+    assert lines["weighted as the competition"].tolist() == pytest.approx([3, weighted_px], rel=1e-5)
     assert lines["MAE px"].tolist() == pytest.approx([3, (4 * 1 + 11 * 2) / 15], rel=1e-5)
     assert lines["MAE sum"].tolist() == pytest.approx([15 * 2 * 3 / 96, 2 * (4 + 22) / 96], rel=1e-5)
     assert lines["training loss"].tolist() == [0.25, 0.25]  # of the best epoch
@@ -277,6 +291,19 @@ def test_from_nothing_to_a_table(tiny_experiment: Path, faces_folder: Path):
     assert Path("comparison.csv").read_bytes() == kept
     file.write_text(of_these_data.replace("=16", "=32"))
     assert "| another | not run |" in fkd("compare", "--file", file), "of another budget"
+
+
+def test_jobs_train_side_by_side(tiny_experiment: Path, faces_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    engines = []
+    monkeypatch.setattr("fkd.pipeline.train", lambda *words, engine: engines.append(engine))
+    file = tiny_experiment.with_name("comparison.yaml")
+    file.write_text(COMPARISON.format(data=faces_folder, experiment=tiny_experiment))
+    marks = [f"<!-- {end}: written by fkd compare --file comparison.yaml -->" for end in ("begin", "end")]
+    file.with_suffix(".md").write_text("\n".join([*marks, ""]))
+    words = ["compare", "--file", file, "--train", "--jobs", 3, "--store", tiny_experiment.parent]
+    done = CliRunner().invoke(app, [*map(str, words)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert [engine.processes for engine in engines] == [3, 3]  # of the two experiments
 
 
 def test_a_damaged_member_is_refused_and_leaves_no_empty_row(tmp_path: Path, data: FaceData):
