@@ -157,7 +157,7 @@ figcaption {{
 header {{ margin-bottom: 2rem; }}
 .answers {{
   display: grid; gap: 1rem 1.5rem; margin: 0 0 1rem;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 11rem), 1fr));
+  grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr));
 }}
 .answers div {{ display: flex; flex-direction: column-reverse; justify-content: flex-end; }}
 .answers dt {{ color: var(--faint); font-size: .875rem; font-weight: 400; line-height: 1.4; }}

@@ -20,6 +20,7 @@ from fkd.data.source import load_data
 from fkd.report.figures.data_figures import (
     block_rows,
     data_section,
+    look_alikes,
     mean_image,
     mean_shape_px,
     missing_share,
@@ -140,6 +141,24 @@ def test_no_face_stands_twice_among_the_pairs_shown() -> None:
     pairs = np.array([[0, 1], [1, 2], [2, 3], [0, 4], [5, 6]])
     assert pairs_of_other_faces(pairs, 8).tolist() == [[0, 1], [2, 3], [5, 6]]
     assert pairs_of_other_faces(pairs, 2).tolist() == [[0, 1], [2, 3]]
+
+
+def test_pairs_whose_pixels_differ_are_not_shown_as_look_alikes() -> None:
+    face = np.random.default_rng(0).integers(0, 256, (96, 96), np.uint8)
+    brighter, negative, flat = face // 2 + 64, 255 - face, np.full_like(face, 128)
+    pairs = np.array([[0, 2], [0, 1], [0, 3]])
+    assert look_alikes(np.stack([face, brighter, negative, flat]), pairs).tolist() == [[0, 1]]
+    assert look_alikes(np.stack([face]), np.empty((0, 2), np.int64)).shape == (0, 2)
+
+
+def test_a_caption_counts_the_pairs_of_one_group() -> None:
+    data = face_data(GAPS)
+    data.training.images[2] = data.training.images[0]
+    for groups, told in ((None, "side by side. By"), ([0, 1, 0], ", 1 of them"), ([0, 1, 2], ", 0 of them")):
+        known = None if groups is None else np.array(groups)
+        section = data_section(dataclasses.replace(data, groups=known), THREE)
+        [caption] = [figure.caption for figure in section.figures if figure.name == "near-duplicates"]
+        assert told in caption
 
 
 def test_near_duplicates_come_the_most_alike_first() -> None:
