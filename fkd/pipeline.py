@@ -138,6 +138,8 @@ def train(
             console.print(f"{run.path}: training {len(unfinished)} of {len(job.members)} members on {where}")
             with progress.shown(), watch_ec2(stop, progress.say) if ec2_notice else nullcontext():
                 train_members(job, progress, stop, remote)
+        verb = "select" if faces.lookup.empty else "submit"
+        console.print(f"{run.path}: all are done; next: make {verb}, or fkd {verb} with the same arguments")
 
 
 def status(request: Request, console: Console) -> None:
@@ -179,7 +181,7 @@ def submit(request: Request, console: Console) -> None:
         )
 
     from fkd.ensemble.predict import predict_test_images
-    from fkd.ensemble.submission import submission_table, total_rmse_px, write_submission
+    from fkd.ensemble.submission import score_sentence, submission_table, write_submission
     from fkd.training.device import require_visible_gpu
 
     console.print(f"Predicting {len(faces.test.ids):,} test images on {require_visible_gpu()}")
@@ -191,11 +193,7 @@ def submit(request: Request, console: Console) -> None:
     console.print(f"{run.predictions_figure}: test faces with their predicted points")
     console.print(f"{run.submission}: {len(table):,} rows")
     if faces.solution is not None:
-        mean_shape = np.broadcast_to(np.nanmean(faces.training.keypoints, axis=0), predictions.shape)
-        mean_table = submission_table(faces.lookup, faces.test.ids, mean_shape, experiment.schema_points)
-        scores = [total_rmse_px(one, faces.solution) for one in (table, mean_table)]
-        words = "px RMSE against the hidden labels; always answering the mean shape gives"
-        console.print(f"Score: {scores[0]:.3f} {words} {scores[1]:.3f} px")
+        console.print(score_sentence(table, faces, experiment.schema_points))
     _write_report(run, faces, console, predictions, choice.validations)
 
 

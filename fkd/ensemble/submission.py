@@ -12,6 +12,7 @@ from fkd.core.errors import UserError, one_line
 from fkd.core.files import atomic_write_bytes, read_regular
 from fkd.core.keypoints import IMAGE_SIZE_PX, Schema
 from fkd.data.csv_cells import LARGEST_TABLE_BYTES, MOST_TABLE_ROWS, open_csv
+from fkd.data.faces import FaceData
 from fkd.experiment.records import SubmissionRecord, write_record
 
 _MOST_BYTES = 2**30
@@ -81,6 +82,18 @@ def write_submission(table: pd.DataFrame, path: Path) -> Path | None:
 def total_rmse_px(submission: pd.DataFrame, solution: pd.DataFrame) -> float:
     """RMSE in pixels over all values; raises UserError as `score` does."""
     return float(np.sqrt(_squared_errors(submission, solution).mean()))
+
+
+def score_sentence(submission: pd.DataFrame, faces: FaceData, schema: Schema) -> str:
+    """What a submission scores against the hidden labels, which are known, and what the mean shape would."""
+    mean_shape_px = np.nanmean(faces.training.keypoints, axis=0)
+    predictions = np.broadcast_to(mean_shape_px, (len(faces.test.ids), *mean_shape_px.shape))
+    mean = submission_table(faces.lookup, faces.test.ids, predictions, schema)
+    assert faces.solution is not None
+    return (
+        f"Score: {total_rmse_px(submission, faces.solution):.3f} px RMSE against the hidden labels; "
+        f"always answering the mean shape gives {total_rmse_px(mean, faces.solution):.3f} px"
+    )
 
 
 def score(
