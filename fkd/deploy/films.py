@@ -27,8 +27,8 @@ COLUMNS = ("frame", "second", "face", "point", "x_px", "y_px", "radius_px")
 
 # Faces are searched for this often; between, each is looked for where it was last.
 _SEARCH_EVERY_S = 0.4
-# A face is given up after so long without one that is likely to be a face.
-_PATIENCE_S = 0.5
+# A face is given up after so long without one that is likely to be a face, or that no search has found again.
+_PATIENCE_S, _LOST_S = 0.5, 1.5
 # A square that is found anew within this part of its side stays where it was, or the points would tremble.
 _STILL_PART = 0.04
 _SAME_FACE_OVERLAP = 0.3
@@ -80,6 +80,7 @@ class _Track:
     number: int
     square: npt.NDArray[np.int64]
     steady: SteadyPoints
+    found_in_frame: int
     doubtful_frames: int = 0
 
 
@@ -107,7 +108,9 @@ class FaceFollower:
         shown = {}
         for track, face in zip(list(self._tracks), faces, strict=True):
             track.doubtful_frames = track.doubtful_frames + 1 if face.doubtful else 0
-            if track.doubtful_frames > _PATIENCE_S * self.frames_per_s or not _inside(face, photo):
+            lost = self._frame - track.found_in_frame > _LOST_S * self.frames_per_s
+            doubted = track.doubtful_frames > _PATIENCE_S * self.frames_per_s
+            if lost or doubted or not _inside(face, photo):
                 self._tracks.remove(track)
                 continue
             if _has_moved(track.square, np.array(face.square)):
@@ -117,11 +120,15 @@ class FaceFollower:
         return shown
 
     def _begin(self, squares: Boxes) -> None:
-        """Follow the faces in those squares in which none is followed yet."""
+        """Follow the faces in those squares in which none is followed yet; note which are found again."""
         for square in squares:
-            if not any(_overlap(square, track.square) > _SAME_FACE_OVERLAP for track in self._tracks):
+            same = [track for track in self._tracks if _overlap(square, track.square) > _SAME_FACE_OVERLAP]
+            for track in same:
+                track.found_in_frame = self._frame
+            if not same:
                 self._numbers += 1
-                self._tracks.append(_Track(self._numbers, square, SteadyPoints(self.frames_per_s)))
+                steady = SteadyPoints(self.frames_per_s)
+                self._tracks.append(_Track(self._numbers, square, steady, self._frame))
 
 
 def predict_films(

@@ -9,8 +9,9 @@ import pytest
 
 from fkd.core.interrupt import InterruptedTrainingError
 from fkd.data.labelled_photos import Square
+from fkd.data.photos import Photo
 from fkd.deploy import films
-from fkd.deploy.films import COLUMNS, SteadyPoints, predict_films
+from fkd.deploy.films import COLUMNS, FaceFollower, SteadyPoints, predict_films
 from fkd.deploy.photos import FacePoints
 
 FRAMES_PER_S, SIDE_PX = 25.0, 100.0
@@ -39,6 +40,33 @@ def test_a_moving_face_is_followed():
 
 def test_a_point_that_nobody_predicts_stays_unknown():
     assert np.isnan(_steady(np.full((3, 2), np.nan))).all()
+
+
+class Found:
+    """Squares that a search finds, by its number; none from then on."""
+
+    def __init__(self, *by_search: list[tuple[int, int, int]]) -> None:
+        self.by_search = list(by_search)
+
+    def __call__(self, grey: np.ndarray, yunet: Path | None) -> np.ndarray:
+        found = self.by_search.pop(0) if self.by_search else []
+        return np.array(found, np.int64).reshape(-1, 3)
+
+
+def test_a_face_keeps_its_number_until_it_is_lost(monkeypatch: pytest.MonkeyPatch):
+    def predict(ensemble: object, photo: Photo, squares: np.ndarray) -> list[FacePoints]:
+        nothing = np.zeros(1)
+        return [FacePoints(Square(*square), np.zeros((1, 2)), nothing, nothing, False) for square in squares]
+
+    left, moved, right = (0, 0, 100), (5, 3, 100), (200, 0, 100)
+    monkeypatch.setattr(films, "predict_squares", predict)
+    monkeypatch.setattr(films, "find_faces_in_photo", Found([left], [moved, right]))
+    follow, grey = FaceFollower(Ensemble(), FRAMES_PER_S), np.zeros((100, 300), np.uint8)
+    numbers = [list(follow(Photo(np.dstack([grey] * 3), grey))) for _ in range(60)]
+    # A search every ten frames: the second finds the left face again, and a right one; later ones none.
+    assert numbers[:10] == [[1]] * 10
+    assert numbers[10:47] == [[1, 2]] * 37
+    assert numbers[-1] == []
 
 
 class Follower:
