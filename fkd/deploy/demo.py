@@ -36,7 +36,15 @@ if TYPE_CHECKING:
 
 _MB = 2**20
 MAX_FILE_BYTES = 20 * _MB
-_HEADERS = ("face", "point", "x", "y", "spread px", "radius px")
+_HEADERS = ("face", "point", "x", "y", "spread", "radius")
+# On a phone, too, all columns are seen.
+_WIDTHS = ("12%", "24%", "14%", "14%", "18%", "18%")
+_CSS = """@media (max-width: 600px) {
+  #table table { font-size: 11px; }
+  #table th { font-size: 10px; }
+  #table th, #table td, #table .cell-wrap { padding: 2px 3px; }
+  #table .header-content, #table .header-button { padding: 0; white-space: normal; overflow: visible; }
+}"""
 _LONGEST_SHOWN_PX = 1600  # a larger picture takes seconds to send and shows no more
 # Uploads live for ten minutes, so that another run can be tried on the same photo; the end deletes all.
 _LOOK_FOR_OLD_UPLOADS_S, _UPLOAD_LIVES_S = 60, 600
@@ -45,12 +53,12 @@ _FONTS = ("system-ui", "sans-serif")  # those of the reader's system: none are f
 
 _ABOUT = f"""# Points of faces
 Drop a photo, paste one, or use the webcam: at most {MAX_FILE_BYTES // _MB} MB and {MAX_MEGAPIXELS}
-megapixels. Photos stay on the machine that runs this page and are deleted. The spread is the standard
-deviation of the members' points, in pixels of the photo: where it is large, the members disagree. The radius,
-drawn as a circle, holds the true point in nine cases of ten, for faces like those that the run was validated
-on. Where most radii are large, the square is red: it is probably no face."""
+megapixels. Photos stay on the machine that runs this page and are deleted. All lengths are in pixels of the
+photo. The spread is the standard deviation of the members' points: where it is large, the members disagree.
+The radius, drawn as a circle, holds the true point in nine cases of ten, for faces like those that the run
+was validated on. Where most radii are large, the square is red: it is probably no face."""
 
-Row = tuple[int, str, float, float, float, float | None]
+Row = tuple[int, str, str, str, str, str]
 Answer = tuple[npt.NDArray[np.uint8] | None, str, list[Row]]
 
 
@@ -75,6 +83,7 @@ def serve(store: Path, run: str | None, host: str, port: int, say: Say) -> None:
                 max_file_size=MAX_FILE_BYTES,
                 app_kwargs={"middleware": [_gate(uploads)]},
                 theme=_theme(),
+                css=_CSS,
                 footer_links=[],
                 run_history=False,  # the browser's own record of photos and results
                 enable_monitoring=False,
@@ -141,7 +150,14 @@ def build_page(store: Path, run: str | None) -> "gr.Blocks":
                 label="Points", interactive=False, format="jpeg", buttons=["fullscreen"], elem_id="drawn"
             )
         said = gr.Markdown(elem_id="said")
-        table = gr.Dataframe(headers=list(_HEADERS), interactive=False, buttons=["copy"], elem_id="table")
+        table = gr.Dataframe(
+            headers=list(_HEADERS),
+            column_widths=list(_WIDTHS),
+            wrap=True,
+            interactive=False,
+            buttons=["copy"],
+            elem_id="table",
+        )
         gr.on(
             [photo.change, chosen.change],
             answer,
@@ -258,8 +274,9 @@ def _rows(faces: Sequence[FacePoints], names: Sequence[str]) -> list[Row]:
         values = np.column_stack([face.points_px, face.spread_px, face.radius_px]).tolist()
         for name, (x, y, spread, radius) in zip(names, values, strict=True):
             if not np.isnan((x, y)).any():
-                known = None if np.isnan(radius) else round(radius, 2)
-                rows.append((number, name, round(x, 1), round(y, 1), round(spread, 2), known))
+                known = "" if np.isnan(radius) else f"{radius:.2f}"
+                words = name.replace("_", " ")  # which can be broken
+                rows.append((number, words, f"{x:.1f}", f"{y:.1f}", f"{spread:.2f}", known))
     return rows
 
 
