@@ -297,7 +297,9 @@ def compare(
     file: Annotated[Path, typer.Option(help="The comparison")] = Path(
         "experiments/comparisons/comparison.yaml"
     ),
-    store: Annotated[Path, typer.Option(help="Folder that keeps its runs")] = Path(f"{_STORE}/comparison"),
+    store: Annotated[
+        Path | None, typer.Option(help="Folder that keeps its runs [default: the file's]", show_default=False)
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, max=1024, help="Members to train side by side")] = 1,
 ) -> None:
     """Put systems side by side from their stored runs, into the Markdown beside the file."""

@@ -296,7 +296,7 @@ def tune(
 
 def compare(
     file: Path,
-    store: Path,
+    store: Path | None,
     console: Console,
     stop: StopRequest | None,
     only: Sequence[str] = (),
@@ -304,8 +304,8 @@ def compare(
 ) -> None:
     """Systems side by side, from stored runs; where `stop` is given, those not finished are trained first.
 
-    only: experiments to train, none for all. The tables go into the Markdown and the CSV of the same name
-    beside the file. A table whose data are not at hand keeps its former figures.
+    store: None for the file's. only: experiments to train, none for all. The tables go into the Markdown and
+    the CSV of the same name beside the file. A table whose data are not at hand keeps its former figures.
     """
     from fkd.report.comparison import compare_table, load_comparison, unmeasured_table
     from fkd.report.comparison_tables import write_tables
@@ -313,10 +313,10 @@ def compare(
     comparison = load_comparison(file, only)
     if only and not stop:
         raise UserError(f"{', '.join(only)}: experiments are named to be trained; add --train")
-    tables = {}
+    tables, folder = {}, str(store or comparison.store)
     for table in comparison.tables:
         settings = {row: (*comparison.budget, *row.settings) for row in table.rows}
-        requests = {row: Request(row.experiment, table.data, settings[row], str(store)) for row in table.rows}
+        requests = {row: Request(row.experiment, table.data, settings[row], folder) for row in table.rows}
         for request in dict.fromkeys(requests.values()):
             if stop and (not only or request.experiment in only):
                 try:

@@ -27,7 +27,7 @@ from fkd.experiment.experiment import Experiment
 from fkd.experiment.prediction import Prediction, Selection
 from fkd.experiment.settings import Settings, read_settings, validated
 from fkd.experiment.specialists import MemberId
-from fkd.experiment.store import HistoryColumn, Run, read_history, trained_otherwise
+from fkd.experiment.store import DEFAULT_STORE, HistoryColumn, Run, read_history, trained_otherwise
 from fkd.runs.status import finished_members
 from fkd.training.networks.build import build_model
 
@@ -89,9 +89,10 @@ class Table(Settings):
 
 
 class Comparison(Settings):
-    """What `fkd compare` trains and shows; `budget` is put over every experiment."""
+    """What `fkd compare` trains and shows; `budget` is put over every experiment, `store` keeps its runs."""
 
     budget: tuple[str, ...] = ()
+    store: str = f"{DEFAULT_STORE}/comparison"
     tables: tuple[Table, ...]
 
 

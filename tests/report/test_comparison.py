@@ -221,7 +221,7 @@ def test_an_experiment_whose_members_go_on_is_refused(tiny_experiment: Path, tmp
         compare_table(table, runs, data, COMMAND)
 
 
-@pytest.mark.parametrize("name", ["comparison", "ablation", "pixel-changes"])
+@pytest.mark.parametrize("name", ["comparison", "published-budgets", "ablation", "pixel-changes"])
 def test_the_comparisons_of_the_repository_name_experiments_that_load(name: str):
     comparison = load_comparison(Path(f"experiments/comparisons/{name}.yaml"))
     for table in comparison.tables:
