@@ -15,10 +15,11 @@ def wanted_backend() -> tuple[str, str]:
     """The backend that KERAS_BACKEND or Keras' own file names, else one that is installed; and why."""
     if backend := os.environ.get("KERAS_BACKEND"):
         return backend, "as KERAS_BACKEND asks"
-    with suppress(OSError, ValueError, AttributeError):  # Keras passes over a damaged file, too
-        if backend := json.loads(_keras_file().read_text()).get("backend"):
-            return backend, f"as {_keras_file()} asks"
     installed = list(filter(find_spec, _BACKENDS)) or [_BACKENDS[0]]
+    with suppress(OSError, ValueError, AttributeError):  # Keras passes over a damaged file, too
+        backend = json.loads(_keras_file().read_text()).get("backend")
+        if backend and backend != installed[0]:  # Keras itself writes the usual one
+            return backend, f"as {_keras_file()} asks"
     return installed[0], "the only backend installed" if len(installed) == 1 else "the usual backend"
 
 
