@@ -18,6 +18,7 @@ N ?= 300
 TOPICS ?=
 SEED ?=
 BACKEND ?= $(if $(filter gpu-%,$(MAKECMDGOALS)),jax,tensorflow)
+KAGGLE ?=
 WHEELS ?= wheels
 WHEELS_PYTHON ?= 3.12
 
@@ -59,13 +60,14 @@ help: ## List the targets
 	@echo '           FRESH=1 (train anew)  TENSORBOARD=1 (write logs)  AT_ONCE=n (members in one step)'
 	@echo '           JOBS=n (members side by side)  ENGINE=ray ADDRESS=host:port'
 	@echo '           BACKEND=jax (an environment without TensorFlow)'
+	@echo '           KAGGLE="message" (submit: upload it, wait for its scores)'
 	@echo '           KILLS=n SEED=n FAULTS=1 (chaos)  N=n SEED=n (fuzz)'
 
 train-ensemble: $(READY) ## Train every member of every specialist; resume where it stopped
 	$(FKD) train $(RUN) $(SETTINGS) $(OPTIONS)
 
 submit: $(READY) ## Select members, average them, write models_store/<run>/submission.csv
-	$(FKD) submit $(RUN) $(SETTINGS)
+	$(FKD) submit $(RUN) $(SETTINGS) $(if $(KAGGLE),--to-kaggle '$(KAGGLE)')
 
 data: $(READY) ## Read, download or generate the data and say what is in it
 	$(FKD) data --data '$(DATA)'

@@ -195,12 +195,16 @@ def submit(
     detector: Annotated[
         Detector | None, typer.Option(help="Predict inside the face that this detector finds")
     ] = None,
+    to_kaggle: Annotated[
+        str | None,
+        typer.Option(metavar="MESSAGE", help="Upload the CSV with this message; wait for scores"),
+    ] = None,
 ) -> None:
     """Select, average, and write the submission CSV."""
     from fkd import pipeline
 
     settings = [*(set_ or ()), *([f"prediction.detector={detector}"] if detector else [])]
-    pipeline.submit(_request(experiment, data, settings, store), _console())
+    pipeline.submit(_request(experiment, data, settings, store), _console(), to_kaggle)
 
 
 @app.command()

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from fkd.ensemble.validation import Validation
     from fkd.runs.remote.remote_store import RemoteStore
 
-_SHOWN = slice(16)  # test faces with their predicted points
-
 
 @dataclass(frozen=True)
 class Request:
@@ -170,8 +168,8 @@ def select(request: Request, console: Console) -> None:
     _select(request, console)
 
 
-def submit(request: Request, console: Console) -> None:
-    """Select, average the chosen on the test images, write the CSV; score it where labels are known."""
+def submit(request: Request, console: Console, to_kaggle: str | None = None) -> None:
+    """Select, predict the test images, write the CSV, score it; `to_kaggle`: a message to upload it with."""
     choice = _select(request, console)
     run, experiment, faces = choice.run, choice.experiment, choice.faces
     if faces.lookup.empty:
@@ -180,6 +178,7 @@ def submit(request: Request, console: Console) -> None:
             "fkd select says how the members validate"
         )
 
+    from fkd.ensemble.kaggle_upload import submit_to_kaggle
     from fkd.ensemble.predict import predict_test_images
     from fkd.ensemble.submission import score_sentence, submission_table, write_submission
     from fkd.training.device import require_visible_gpu
@@ -189,12 +188,15 @@ def submit(request: Request, console: Console) -> None:
     table = submission_table(faces.lookup, faces.test.ids, predictions, experiment.schema_points)
     if kept := write_submission(table, run.submission):
         console.print(f"{kept}: the former submission, kept")
-    atomic_write_bytes(run.predictions_figure, faces_png(faces.test.images[_SHOWN], predictions[_SHOWN]))
+    atomic_write_bytes(run.predictions_figure, faces_png(faces.test.images[:16], predictions[:16]))
     console.print(f"{run.predictions_figure}: test faces with their predicted points")
     console.print(f"{run.submission}: {len(table):,} rows")
     if faces.solution is not None:
         console.print(score_sentence(table, faces, experiment.schema_points))
     _write_report(run, faces, console, predictions, choice.validations)
+    if to_kaggle is not None:
+        submit_to_kaggle(run, to_kaggle, console.print)
+        _write_report(run, faces, console, predictions, choice.validations)
 
 
 def score_files(submission: Path, solution: Path, console: Console) -> None:

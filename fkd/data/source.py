@@ -18,7 +18,7 @@ SYNTHETIC_FOLDER = DATA_FOLDER / "synthetic"
 CACHE_FOLDER = DATA_FOLDER / "cache"
 
 COMPETITION = "facial-keypoints-detection"
-_PAGE = f"https://www.kaggle.com/c/{COMPETITION}"
+COMPETITION_PAGE = f"https://www.kaggle.com/c/{COMPETITION}"
 _MAKE_TOKEN = "make an API token on https://www.kaggle.com/settings and set KAGGLE_API_TOKEN to it"
 
 
@@ -137,7 +137,7 @@ def _refused(status: int) -> UserError:
         return _failed("valid Kaggle credentials", f"their refusal ({status:d})", _MAKE_TOKEN)
     if status == HTTPStatus.FORBIDDEN:
         received = f"a refusal ({status:d}): the competition's rules are not accepted"
-        return _failed("leave to download", received, f"accept them on {_PAGE}/rules")
+        return _failed("leave to download", received, f"accept them on {COMPETITION_PAGE}/rules")
     return _failed("Kaggle's files", f"HTTP status {status}", "try again later")
 
 
@@ -145,5 +145,5 @@ def _failed(expected: str, received: str, remedy: str) -> UserError:
     """One line that always ends with the way round Kaggle's interface."""
     return UserError(
         f"Expected {expected}, received {' '.join(received.split())}; {remedy}, or download the files by "
-        f"hand from {_PAGE}/data and put them into {DATA_FOLDER}/."
+        f"hand from {COMPETITION_PAGE}/data and put them into {DATA_FOLDER}/."
     )

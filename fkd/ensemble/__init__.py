@@ -17,4 +17,5 @@ label_offsets   what each source's labels are off by; the number of points tells
 label_outliers  labels that lie far outside the radius of an out-of-sample prediction
 distillation    labels that a trained ensemble gives a network to learn
 submission      predictions to the competition's CSV; the score of such a CSV
+kaggle_upload   the CSV given to Kaggle, and the scores that come back
 """

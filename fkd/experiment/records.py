@@ -116,6 +116,18 @@ class SubmissionRecord(Record):
     sha256: Sha256
 
 
+class KaggleRecord(Record):
+    """kaggle.json: Kaggle's scores of the submission with this checksum; None for one that is secret."""
+
+    expected = "the scores that fkd submit --to-kaggle wrote"
+    way_out = "remove it, or submit again"
+
+    sha256: Sha256
+    message: str
+    public_px: float | None = None
+    private_px: float | None = None
+
+
 class Provenance(Record):
     """provenance.json: the data's name and checksum, and versions by name."""
 

@@ -196,6 +196,11 @@ class Run:
         return self.submission.with_suffix(".json")
 
     @property
+    def kaggle_record(self) -> Path:
+        """Kaggle's scores of the last submission that was uploaded."""
+        return self.path / "kaggle.json"
+
+    @property
     def predictions_figure(self) -> Path:
         """Test faces with predicted points."""
         return self.path / "predictions.png"

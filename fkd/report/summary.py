@@ -7,15 +7,36 @@ from fkd.core.files import is_there
 from fkd.data.faces import FaceData
 from fkd.ensemble.selection import Estimate, pooled
 from fkd.ensemble.submission import read_submission, total_rmse_px
-from fkd.experiment.store import HistoryColumn
+from fkd.experiment.records import KaggleRecord, read_record
+from fkd.experiment.store import HistoryColumn, has_checksum
 from fkd.report.page import Answer, Opening
 from fkd.report.run_record import RunRecord, SpecialistRecord
 
 
 def summary(record: RunRecord, faces: FaceData) -> Opening:
     """The answers of a run, finished or not; faces: the data that it was trained on."""
-    answers = [*_score(record, faces), *_estimates(record), _members(record), _minutes(record)]
+    answers = [
+        *_kaggle(record),
+        *_score(record, faces),
+        *_estimates(record),
+        _members(record),
+        _minutes(record),
+    ]
     return Opening(answers, f"Next: {_next(record, faces)}")
+
+
+def _kaggle(record: RunRecord) -> list[Answer]:
+    """Kaggle's scores, where they are those of the submission that is there."""
+    run = record.run
+    if not is_there(run.kaggle_record):
+        return []
+    kaggle = read_record(run.kaggle_record, KaggleRecord)
+    if not has_checksum(run.submission, kaggle.sha256):
+        return []
+    scores = {"public": kaggle.public_px, "private": kaggle.private_px}
+    return [
+        Answer(f"{px:.3f} px", f"{name} score at Kaggle") for name, px in scores.items() if px is not None
+    ]
 
 
 def _score(record: RunRecord, faces: FaceData) -> list[Answer]:
@@ -76,4 +97,4 @@ def _next(record: RunRecord, faces: FaceData) -> str:
         return f"fkd export {words}, or fkd predict with a photo."
     if not is_there(record.run.submission):
         return f"fkd submit {words}, which predicts the test images."
-    return f"give {record.run.submission.name} to the competition, or look at the worst labels below."
+    return f"fkd submit {words} --to-kaggle MESSAGE, or look at the label-outlier faces below."

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from small_run import FACTORS, small_faces, write_run
 
+from fkd.core.files import sha256
+from fkd.experiment.records import KaggleRecord, write_record
 from fkd.experiment.store import Run
 from fkd.report.page import Opening
 from fkd.report.run_record import read_run
@@ -63,6 +65,17 @@ def test_the_score_comes_first_where_labels_are_known(tmp_path: Path):
     opening = _summary(run, solution=solution)
     assert opening.answers[0].value == f"{np.sqrt((9 + 16) / 2):.3f} px"
     assert opening.answers[0].meaning == "RMSE of the submission against the hidden labels"
-    assert opening.text.startswith("Next: give submission.csv to the competition")
+    assert opening.text.startswith("Next: fkd submit tiny --data faces --to-kaggle MESSAGE, or look at")
     submitted.iloc[:7].to_csv(run.submission, index=False)  # no longer what fkd wrote
     assert "to expect" in _summary(run, solution=solution).answers[0].meaning
+
+
+def test_kaggle_s_scores_are_shown_of_the_submission_that_is_there(tmp_path: Path):
+    run = write_run(tmp_path, FACES)
+    pd.DataFrame({"RowId": range(8), "Location": 50.0}).to_csv(run.submission, index=False)
+    write_record(run.kaggle_record, KaggleRecord(sha256=sha256(run.submission), message="", public_px=2.125))
+    first, second = _summary(run).answers[:2]
+    assert (first.value, first.meaning) == ("2.125 px", "public score at Kaggle")
+    assert "to expect" in second.meaning
+    pd.DataFrame({"RowId": range(8), "Location": 51.0}).to_csv(run.submission, index=False)
+    assert "to expect" in _summary(run).answers[0].meaning
