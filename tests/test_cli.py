@@ -85,9 +85,10 @@ def test_what_a_trained_run_is_good_for(store: Path, tiny_experiment: Path, face
     options = (tiny_experiment, "--data", faces_folder)
     page = store / "tiny-faces/report.html"
     assert "report.html: the report" in fkd("report", *options)
-    assert "fkd submit" in page.read_text(), "there are no predictions yet"
+    missing = "There are none yet; `fkd submit` makes them."
+    assert missing in page.read_text()
     fkd("submit", *options)
-    assert "fkd submit" not in page.read_text(), "submit has written the report anew"
+    assert missing not in page.read_text(), "submit has written the report anew"
     stack = ("--set", "selection.policy=stack")
     assert "ensemble.keras" in fkd("export", *options, *stack, "--to", "model")
     assert {path.name for path in Path("model").iterdir()} == {"ensemble.keras", "README.md"}
