@@ -119,6 +119,7 @@ def _draw_member_lists(specialists: Sequence[SpecialistRecord]) -> Drawing:
         ]
         axes.set_yticks(range(len(some)), times, fontsize=8)
         axes.set_ylim(len(some) - 0.5, -0.5)
+        axes.tick_params(labeltop=True)  # the foot of a long list is out of sight
         axes.set(title=specialist.name, xlabel="RMSE px")
         axes.margins(x=0.1)
         axes.grid(visible=True)
