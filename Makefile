@@ -29,7 +29,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # A GPU that the driver shows wants the packages that can use it.
 GPU := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),gpu)
 ifeq ($(filter $(BACKEND),tensorflow jax),)
-$(error BACKEND: expected tensorflow or jax, received $(BACKEND))
+$(error BACKEND: expected tensorflow or jax, received '$(BACKEND)'; set one of them)
 endif
 ifeq ($(BACKEND),jax)
 LOCK := requirements/jax$(GPU:%=-%).txt

@@ -1,16 +1,19 @@
 """The points of the faces in films: each film again with its points drawn, and a CSV by frame."""
 
 import csv
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fkd.core.errors import UserError
 from fkd.core.files import atomic_path
 from fkd.core.interrupt import InterruptedTrainingError, StopRequest, stop_on_signals
 from fkd.core.say import Say
@@ -18,7 +21,7 @@ from fkd.data.crops import Boxes
 from fkd.data.face_finder import find_faces_in_photo
 from fkd.data.photos import Photo
 from fkd.deploy.photo_drawing import draw_points
-from fkd.deploy.photos import FacePoints, make_folder, predict_squares
+from fkd.deploy.photos import FacePoints, make_folder, place, predict_squares, printable
 from fkd.ensemble.ensemble import Ensemble
 
 Floats = npt.NDArray[np.float64]
@@ -34,11 +37,8 @@ _STILL_PART = 0.04
 _SAME_FACE_OVERLAP = 0.3
 _REPORT_EVERY_S = 10.0
 _USUAL_FRAMES_PER_S = 25.0  # of a film that does not tell
+_WHOLE_PART = 0.9  # how many frames there are is an estimate
 _DECIMALS = 3
-
-
-class _NoFilmError(Exception):
-    """What was named is no film that can be read."""
 
 
 class SteadyPoints:
@@ -136,30 +136,37 @@ def predict_films(
 ) -> int:
     """Write `<stem>-points.mp4` and `<stem>-points.csv` for every film into `output`.
 
-    A film that cannot be read is reported in one line; returns how many those are. Raises UserError where
-    nothing can be written, InterruptedTrainingError when a stop is asked for: of the film in hand nothing is
-    left.
+    A film that cannot be read, or whose results cannot be written, is reported in one line; returns how many
+    those are. No film replaces another one of the same call. Raises UserError for a folder that cannot be
+    written, InterruptedTrainingError when a stop is asked for: of the film in hand nothing is left.
     """
-    failed = 0
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its notes on damage are of no use here
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    taken, failed = {place(film) for film in films}, 0
     for film in films:
         try:
             with _opened(film) as reader, stop_on_signals() as stop:
                 make_folder(output)
-                drawn, table = (output / f"{film.stem}-points{suffix}" for suffix in (".mp4", ".csv"))
+                _check_name(output)
+                drawn = _free_path(output, film, taken)
+                table = drawn.with_suffix(".csv")
                 with atomic_path(table) as rows, atomic_path(drawn) as pictures:
-                    frames = _predict_frames(ensemble, film, reader, pictures, rows, say, stop, yunet)
-        except _NoFilmError as error:
+                    done = _predict_frames(ensemble, film, reader, pictures, rows, say, stop, yunet)
+                    _check_whole(drawn, pictures, done)
+        except UserError as error:
             failed += 1
-            say(str(error))
+            say(printable(error))
         else:
-            say(f"{film}: {frames:,} frames, {drawn}, {table}")
+            torn = done < _WHOLE_PART * reader.frames
+            missing = f" (of {reader.frames:,}: the rest cannot be read)" if torn else ""
+            say(printable(f"{film}: {done:,} frame{'s' * (done != 1)}{missing}, {drawn}, {table}"))
     return failed
 
 
 def _predict_frames(
     ensemble: Ensemble,
     film: Path,
-    reader: cv2.VideoCapture,
+    reader: "_Film",
     pictures: Path,
     rows: Path,
     say: Say,
@@ -167,19 +174,19 @@ def _predict_frames(
     yunet: Path | None,
 ) -> int:
     """Write the film and the CSV, telling every few seconds how far they are; returns the frames."""
-    frames_per_s = reader.get(cv2.CAP_PROP_FPS) or _USUAL_FRAMES_PER_S
-    frames, names = int(reader.get(cv2.CAP_PROP_FRAME_COUNT)), ensemble.experiment.schema_points.names
+    frames_per_s, frames = reader.frames_per_s, reader.frames
+    names = ensemble.experiment.schema_points.names
     follow, began_s = FaceFollower(ensemble, frames_per_s, yunet), time.monotonic()
     told_s, done = began_s, 0
     with (
         rows.open("w", newline="", encoding="utf-8") as text,
-        closing(_Writer(pictures, frames_per_s)) as writer,
+        closing(_Writer(pictures, str(film), frames_per_s)) as writer,
     ):
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(COLUMNS)
-        for photo in _frames(reader):
+        for photo in reader:
             if stop.reason:
-                raise InterruptedTrainingError(f"{stop.reason}: {film}: nothing was written")
+                raise InterruptedTrainingError(f"{stop.reason}: {printable(film)}: nothing was written")
             faces = follow(photo)
             writer.write(photo, faces)
             lines.writerows(_rows(names, done, frames_per_s, faces))
@@ -187,7 +194,7 @@ def _predict_frames(
             if time.monotonic() - told_s >= _REPORT_EVERY_S:
                 told_s = time.monotonic()
                 left_s = max(0.0, (told_s - began_s) * (frames - done) / done)
-                say(f"{film}: frame {done:,} of {frames:,}, {left_s:.0f} s left")
+                say(printable(f"{film}: frame {done:,} of {frames:,}, {left_s:.0f} s left"))
     return done
 
 
@@ -204,8 +211,8 @@ def _rows(
 class _Writer:
     """A film with the points of its faces drawn on it; the first frame gives its size."""
 
-    def __init__(self, path: Path, frames_per_s: float) -> None:
-        self._path, self._frames_per_s = path, frames_per_s
+    def __init__(self, path: Path, name: str, frames_per_s: float) -> None:
+        self._path, self._name, self._frames_per_s = path, name, frames_per_s
         self._film: cv2.VideoWriter | None = None
 
     def write(self, photo: Photo, faces: dict[int, FacePoints]) -> None:
@@ -217,6 +224,11 @@ class _Writer:
         if self._film is None:
             code, size = cv2.VideoWriter.fourcc(*"mp4v"), (picture.shape[1], picture.shape[0])
             self._film = cv2.VideoWriter(str(self._path), code, self._frames_per_s, size)
+            if not self._film.isOpened():
+                raise UserError(
+                    f"{self._name}: expected frames that MPEG-4 can hold, received {size[0]} x {size[1]} "
+                    "pixels; shrink the film"
+                )
         self._film.write(np.ascontiguousarray(picture[..., ::-1]))
 
     def close(self) -> None:
@@ -225,27 +237,69 @@ class _Writer:
             self._film.release()
 
 
+class _Film:
+    """The frames of a film; the first one has been read, as some films cannot be wound back."""
+
+    def __init__(self, reader: cv2.VideoCapture, first: npt.NDArray[np.uint8]) -> None:
+        self._reader, self._first = reader, first
+        self.frames_per_s = reader.get(cv2.CAP_PROP_FPS) or _USUAL_FRAMES_PER_S
+        self.frames = int(reader.get(cv2.CAP_PROP_FRAME_COUNT))
+
+    def __iter__(self) -> Iterator[Photo]:
+        there, bgr = True, np.asarray(self._first)
+        while there:
+            grey = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), np.uint8)
+            yield Photo(np.ascontiguousarray(bgr[..., ::-1], np.uint8), grey)
+            there, following = self._reader.read()
+            bgr = np.asarray(following)
+
+
 @contextmanager
-def _opened(film: Path) -> Iterator[cv2.VideoCapture]:
-    reader = cv2.VideoCapture(str(film)) if film.is_file() else None
+def _opened(film: Path) -> Iterator[_Film]:
+    _check_name(film)
+    if not film.is_file():
+        received = "a folder, a pipe or a link to nothing" if os.path.lexists(film) else "no such file"
+        raise UserError(f"{film}: expected a film, received {received}; correct the path")
+    reader = cv2.VideoCapture(str(film))
     try:
-        if reader is None or not reader.isOpened() or not reader.grab():
-            received = "one that OpenCV cannot read" if film.is_file() else "no such file"
-            raise _NoFilmError(f"{film}: expected a film, received {received}; convert it to MP4 (H.264)")
-        reader.set(cv2.CAP_PROP_POS_FRAMES, 0)
-        yield reader
-    finally:
-        if reader is not None:
-            reader.release()
-
-
-def _frames(reader: cv2.VideoCapture) -> Iterator[Photo]:
-    while True:
-        there, bgr = reader.read()
+        there, first = reader.read()
         if not there:
-            return
-        grey = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), np.uint8)
-        yield Photo(np.ascontiguousarray(bgr[..., ::-1], np.uint8), grey)
+            raise UserError(
+                f"{film}: expected a film, received one that OpenCV cannot read; convert it to MP4 (H.264)"
+            )
+        yield _Film(reader, np.asarray(first, np.uint8))
+    finally:
+        reader.release()
+
+
+def _check_name(path: Path) -> None:
+    """OpenCV ends the process at a name that is no UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path}: expected a name in UTF-8, received other bytes; rename it") from error
+
+
+def _check_whole(drawn: Path, pictures: Path, done: int) -> None:
+    """OpenCV does not tell of frames that it could not write, as on a full disk."""
+    reader = cv2.VideoCapture(str(pictures))
+    written = int(reader.get(cv2.CAP_PROP_FRAME_COUNT)) if reader.isOpened() else 0
+    reader.release()
+    if written != done:
+        raise UserError(
+            f"{drawn}: expected {done:,} frames to be written, found {written:,}; make room on the disk and "
+            "try again"
+        )
+
+
+def _free_path(folder: Path, film: Path, taken: set[str]) -> Path:
+    """`<stem>-points.mp4`, or `<stem>-2-points.mp4` and so on; the choice is added to `taken`."""
+    for number in count(1):
+        drawn = folder / f"{film.stem}{f'-{number}' if number > 1 else ''}-points.mp4"
+        if place(drawn) not in taken:
+            break
+    taken.add(place(drawn))
+    return drawn
 
 
 def _inside(face: FacePoints, photo: Photo) -> bool:

@@ -134,7 +134,7 @@ def list_photos(paths: Sequence[Path], output: Path) -> tuple[list[Path], list[P
     listed: list[Path] = []
     for path in paths:
         found = _pictures_in(path)
-        if found and _place(path) == _place(output):
+        if found and place(path) == place(output):
             raise UserError(
                 f"--output {output}: expected another folder than that of the photos, received the same; "
                 "name a new one"
@@ -160,15 +160,15 @@ def predict_photos(
     photo can be read: then what an earlier call wrote stays.
     """
     results = _Results(ensemble.experiment.schema_points.names)
-    taken = {_place(path) for path in photos}
+    taken = {place(path) for path in photos}
     failed = 0
     for path in photos:
         try:
             photo = read_photo(path)
         except UserError as error:
             failed += 1
-            say(_printable(error))
-            results.unreadable.append({"photo": _printable(path), "problem": _printable(error)})
+            say(printable(error))
+            results.unreadable.append({"photo": printable(path), "problem": printable(error)})
             continue
         make_folder(output)
         faces = predict_photo(ensemble, photo, yunet)
@@ -178,10 +178,10 @@ def predict_photos(
                 atomic_write_bytes(picture, encode_picture(draw_on_photo(photo, faces), picture.suffix))
         except UserError as error:  # such as a name that is too long: the points are not to be lost with it
             failed += 1
-            say(_printable(error))
+            say(printable(error))
             picture = None
         found = f"{count_faces(faces)}, {picture or 'no picture'}"
-        say(_printable(f"{path}: {found if faces else 'no face found'}"))
+        say(printable(f"{path}: {found if faces else 'no face found'}"))
         results.add(path, photo, faces, picture)
     if not results.photos:
         raise UserError(
@@ -213,10 +213,10 @@ class _Results:
         height, width = photo.grey.shape
         self.photos.append(
             {
-                "photo": _printable(path),
+                "photo": printable(path),
                 "width_px": width,
                 "height_px": height,
-                "picture": _printable(picture.name) if picture else None,
+                "picture": printable(picture.name) if picture else None,
                 "faces": [
                     {
                         "face": number,
@@ -283,18 +283,19 @@ def _free_path(folder: Path, path: Path, photo: Photo, taken: set[str]) -> Path:
     while True:
         count = f"-{number}" if number > 1 else ""
         picture = folder / f"{path.stem}{count}-points{'.jpg' if jpeg else '.png'}"
-        if _place(picture) not in taken:
-            taken.add(_place(picture))
+        if place(picture) not in taken:
+            taken.add(place(picture))
             return picture
         number += 1
 
 
-def _place(path: Path) -> str:
+def place(path: Path) -> str:
+    """Where a path leads; the same for two names of one file."""
     # Some file systems take a.jpg and A.jpg for one name. Path.resolve refuses links that lead in circles.
     return os.path.realpath(path).lower()
 
 
-def _printable(text: object) -> str:
+def printable(text: object) -> str:
     """Text on one line: file names may hold its breaks, orders to a terminal, bytes that are no UTF-8."""
     return "".join(
         character.encode("unicode_escape").decode()

@@ -120,12 +120,12 @@ class KaggleRecord(Record):
     """kaggle.json: Kaggle's scores of the submission with this checksum; None for one that is secret."""
 
     expected = "the scores that fkd submit --to-kaggle wrote"
-    way_out = "remove it, or submit again"
+    way_out = "remove it and submit again"
 
     sha256: Sha256
     message: str
-    public_px: float | None = None
-    private_px: float | None = None
+    public_px: float | None = Field(None, ge=0, allow_inf_nan=False)
+    private_px: float | None = Field(None, ge=0, allow_inf_nan=False)
 
 
 class Provenance(Record):

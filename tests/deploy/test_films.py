@@ -1,6 +1,7 @@
 """Films whose face is one bright pixel, as in test_photos; the ensemble looks for it."""
 
 import csv
+import os
 from pathlib import Path
 
 import cv2
@@ -145,4 +146,37 @@ def test_a_stop_leaves_nothing_of_the_film(tmp_path: Path, monkeypatch: pytest.M
     film = _film(tmp_path / "walk.mp4", frames=2)
     with pytest.raises(InterruptedTrainingError, match=r"^SIGTERM: .*: nothing was written$"):
         predict_films(Ensemble(), [film], tmp_path / "out", print)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_films_of_one_name_get_files_of_their_own_and_no_input_is_replaced(tmp_path: Path):
+    for folder in ("a", "b", "out"):
+        (tmp_path / folder).mkdir()
+    inputs = [
+        _film(tmp_path / "a/walk.mp4", frames=2),
+        _film(tmp_path / "b/walk.mp4", frames=3),
+        _film(tmp_path / "out/walk-points.mp4", frames=1),  # one frame, too
+    ]
+    former, said = inputs[2].read_bytes(), []
+    assert predict_films(Ensemble(), inputs, tmp_path / "out", said.append) == 0
+    assert inputs[2].read_bytes() == former
+    assert [line.split(": ")[1].split(",")[0] for line in said] == ["2 frames", "3 frames", "1 frame"]
+    written = {path.name for path in (tmp_path / "out").glob("*.csv")}
+    assert written == {"walk-2-points.csv", "walk-3-points.csv", "walk-points-points.csv"}
+
+
+def test_a_name_that_is_no_utf_8_is_told_and_the_others_are_done(tmp_path: Path):
+    said: list[str] = []
+    odd = tmp_path / os.fsdecode(b"u\xff.mp4")
+    odd.write_bytes(b"")
+    film = _film(tmp_path / "walk.mp4", frames=2)
+    assert predict_films(Ensemble(), [odd, film], tmp_path / "out", said.append) == 1
+    assert "expected a name in UTF-8, received other bytes; rename it" in said[0]
+
+
+def test_a_film_that_was_not_written_whole_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    said: list[str] = []
+    monkeypatch.setattr("fkd.deploy.films._Writer.write", lambda *some: None)  # as where the disk is full
+    assert predict_films(Ensemble(), [_film(tmp_path / "walk.mp4", 2)], tmp_path / "out", said.append) == 1
+    assert "expected 2 frames to be written, found 0; make room on the disk" in said[0]
     assert list((tmp_path / "out").iterdir()) == []
