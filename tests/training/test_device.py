@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 
 from fkd.core.errors import UserError
+from fkd.core.lean_keras import keras
 from fkd.experiment.training import Precision, Training
 from fkd.training import device
+
+on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="it is TensorFlow's threads and memory that are limited"
+)
 
 
 @pytest.fixture
@@ -96,6 +101,7 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch):
     assert device.gpus_of_the_driver() == []
 
 
+@on_tensorflow
 def test_threads_are_taken_before_anything_is_computed():
     script = (
         "import sys;"
@@ -131,6 +137,7 @@ def test_cuda_names_the_gpus_that_may_be_used(monkeypatch: pytest.MonkeyPatch):
     assert device.cuda_devices() == []
 
 
+@on_tensorflow
 def test_a_share_of_a_gpu_is_a_limit_of_its_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     nvidia_smi = tmp_path / "nvidia-smi"
     nvidia_smi.write_text("#!/bin/sh\n[ $1 = --id=3 ] && echo 1000\n")
