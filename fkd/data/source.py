@@ -19,7 +19,7 @@ CACHE_FOLDER = DATA_FOLDER / "cache"
 
 COMPETITION = "facial-keypoints-detection"
 COMPETITION_PAGE = f"https://www.kaggle.com/c/{COMPETITION}"
-_MAKE_TOKEN = "make an API token on https://www.kaggle.com/settings and set KAGGLE_API_TOKEN to it"
+MAKE_TOKEN = "make an API token on https://www.kaggle.com/settings and set KAGGLE_API_TOKEN to it"
 
 
 def load_data(source: str, say: Say = print, schema: Schema | None = None) -> FaceData:
@@ -122,7 +122,7 @@ def download_from_kaggle() -> Path:
     try:
         return Path(kagglehub.competition_download(COMPETITION))
     except UnauthenticatedError as error:
-        raise _failed("Kaggle credentials", "none", _MAKE_TOKEN) from error
+        raise _failed("Kaggle credentials", "none", MAKE_TOKEN) from error
     except requests.HTTPError as error:
         raise _refused(error.response.status_code if error.response is not None else 0) from error
     except (requests.RequestException, DataCorruptionError) as error:
@@ -134,7 +134,7 @@ def download_from_kaggle() -> Path:
 
 def _refused(status: int) -> UserError:
     if status == HTTPStatus.UNAUTHORIZED:
-        return _failed("valid Kaggle credentials", f"their refusal ({status:d})", _MAKE_TOKEN)
+        return _failed("valid Kaggle credentials", f"their refusal ({status:d})", MAKE_TOKEN)
     if status == HTTPStatus.FORBIDDEN:
         received = f"a refusal ({status:d}): the competition's rules are not accepted"
         return _failed("leave to download", received, f"accept them on {COMPETITION_PAGE}/rules")

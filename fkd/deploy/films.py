@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path
 
 import cv2
@@ -21,7 +20,7 @@ from fkd.data.crops import Boxes
 from fkd.data.face_finder import find_faces_in_photo
 from fkd.data.photos import Photo
 from fkd.deploy.photo_drawing import draw_points
-from fkd.deploy.photos import FacePoints, make_folder, place, predict_squares, printable
+from fkd.deploy.photos import FacePoints, free_path, make_folder, place, predict_squares, printable
 from fkd.ensemble.ensemble import Ensemble
 
 Floats = npt.NDArray[np.float64]
@@ -148,7 +147,7 @@ def predict_films(
             with _opened(film) as reader, stop_on_signals() as stop:
                 make_folder(output)
                 _check_name(output)
-                drawn = _free_path(output, film, taken)
+                drawn = free_path(output, film.stem, ".mp4", taken)
                 table = drawn.with_suffix(".csv")
                 with atomic_path(table) as rows, atomic_path(drawn) as pictures:
                     done = _predict_frames(ensemble, film, reader, pictures, rows, say, stop, yunet)
@@ -290,16 +289,6 @@ def _check_whole(drawn: Path, pictures: Path, done: int) -> None:
             f"{drawn}: expected {done:,} frames to be written, found {written:,}; make room on the disk and "
             "try again"
         )
-
-
-def _free_path(folder: Path, film: Path, taken: set[str]) -> Path:
-    """`<stem>-points.mp4`, or `<stem>-2-points.mp4` and so on; the choice is added to `taken`."""
-    for number in count(1):
-        drawn = folder / f"{film.stem}{f'-{number}' if number > 1 else ''}-points.mp4"
-        if place(drawn) not in taken:
-            break
-    taken.add(place(drawn))
-    return drawn
 
 
 def _inside(face: FacePoints, photo: Photo) -> bool:

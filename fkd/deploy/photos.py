@@ -5,6 +5,7 @@ import os
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ def predict_photos(
             continue
         make_folder(output)
         faces = predict_photo(ensemble, photo, yunet)
-        picture = _free_path(output, path, photo, taken) if faces else None
+        picture = free_path(output, path.stem, _picture_suffix(path, photo), taken) if faces else None
         try:
             if picture:
                 atomic_write_bytes(picture, encode_picture(draw_on_photo(photo, faces), picture.suffix))
@@ -276,17 +277,19 @@ def make_folder(folder: Path) -> None:
         )
 
 
-def _free_path(folder: Path, path: Path, photo: Photo, taken: set[str]) -> Path:
-    """`<stem>-points.jpg` or `.png`, or `<stem>-2-points...` and so on; the choice is added to `taken`."""
+def free_path(folder: Path, stem: str, suffix: str, taken: set[str]) -> Path:
+    """`<stem>-points<suffix>`, or `<stem>-2-points<suffix>` and so on; the choice is added to `taken`."""
+    for number in count(1):
+        path = folder / f"{stem}{f'-{number}' if number > 1 else ''}-points{suffix}"
+        if place(path) not in taken:
+            break
+    taken.add(place(path))
+    return path
+
+
+def _picture_suffix(path: Path, photo: Photo) -> str:
     jpeg = path.suffix.lower() in _JPEG_SUFFIXES and max(photo.grey.shape) <= _LONGEST_JPEG_PX
-    number = 1
-    while True:
-        count = f"-{number}" if number > 1 else ""
-        picture = folder / f"{path.stem}{count}-points{'.jpg' if jpeg else '.png'}"
-        if place(picture) not in taken:
-            taken.add(place(picture))
-            return picture
-        number += 1
+    return ".jpg" if jpeg else ".png"
 
 
 def place(path: Path) -> str:

@@ -4,16 +4,15 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import requests
-
 from fkd.core.errors import UserError
 from fkd.core.files import sha256
 from fkd.core.say import Say
-from fkd.data.source import COMPETITION, COMPETITION_PAGE, has_kaggle_credentials
+from fkd.data.source import COMPETITION, COMPETITION_PAGE, MAKE_TOKEN, has_kaggle_credentials
 from fkd.experiment.records import KaggleRecord, write_record
 from fkd.experiment.store import Run
 
 if TYPE_CHECKING:
+    import requests
     from kagglesdk import KaggleClient
     from kagglesdk.competitions.types.competition_api_service import ApiSubmission
 
@@ -29,8 +28,8 @@ def submit_to_kaggle(run: Run, message: str, say: Say) -> KaggleRecord:
     limit, where Kaggle refuses the file, and where it does not answer.
     """
     if not has_kaggle_credentials():
-        token = "make an API token on https://www.kaggle.com/settings and set KAGGLE_API_TOKEN to it"
-        raise _kept(run, "Kaggle credentials", "none", token)
+        raise _kept(run, "Kaggle credentials", "none", MAKE_TOKEN)
+    import requests
     from kagglehub.clients import build_kaggle_client  # half a second
 
     try:
@@ -60,6 +59,7 @@ def submit_to_kaggle(run: Run, message: str, say: Say) -> KaggleRecord:
 
 def _upload(client: "KaggleClient", run: Run, message: str) -> int:
     """Send the CSV and hand it in; returns the submission's number."""
+    import requests
     from kagglesdk.competitions.types.competition_api_service import (
         ApiCreateSubmissionRequest,
         ApiStartSubmissionUploadRequest,
@@ -97,7 +97,7 @@ def _score(text: str | None) -> float | None:
     return float(text) if text else None
 
 
-def _refused(run: Run, error: requests.HTTPError) -> UserError:
+def _refused(run: Run, error: "requests.HTTPError") -> UserError:
     status = error.response.status_code if error.response is not None else 0
     received = f"a refusal ({status}: {error})"
     if status == HTTPStatus.UNAUTHORIZED:

@@ -74,8 +74,12 @@ def _pixels(estimate: Estimate) -> str:
     return f"{px:.3f} px"
 
 
+def _done(record: RunRecord) -> int:
+    return sum(member.state == "done" for member in record.members)
+
+
 def _members(record: RunRecord) -> Answer:
-    done = sum(member.state == "done" for member in record.members)
+    done = _done(record)
     chosen = sum(len(set(one.chosen)) for one in record.selected)
     wanted = len(record.experiment.members)
     trained = "all are trained" if done == wanted else f"{done} of {wanted} are trained"
@@ -89,9 +93,7 @@ def _minutes(record: RunRecord) -> Answer:
 
 def _next(record: RunRecord, faces: FaceData) -> str:
     words = f"{record.experiment.name} --data {faces.name}"
-    if any(member.state != "done" for member in record.members) or len(record.members) < len(
-        record.experiment.members
-    ):
+    if _done(record) < len(record.experiment.members):
         return f"fkd train {words}, which goes on where it stopped."
     if faces.lookup.empty:
         return f"fkd export {words}, or fkd predict with a photo."

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -198,8 +199,8 @@ class MemberTraining:
     def _train_batches(self, stream: Iterator[Batch], batches: int) -> Steps:
         """Ask for one call's steps on the next batches of the epoch's, and count what comes of them."""
         state, started_s = self._state, time.monotonic()
-        while len(self._next) < self._steps_in_call(batches):
-            self._next.append(next(stream))
+        missing = self._steps_in_call(batches) - len(self._next)
+        self._next.extend(islice(stream, max(0, missing)))
         results = yield ToTrain(self._model, list(self._next))
         state.epoch_seconds += time.monotonic() - started_s
         for metrics in results:

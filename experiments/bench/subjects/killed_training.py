@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,30 +40,18 @@ def train_and_kill(
     system: str, specialist: str, members: int, data_folder: Path, train_s: float
 ) -> KilledTraining:
     """Train for half of the time, kill, resume for the other half and stop; RuntimeError if it fails."""
-    alone = load_experiment(system).specialists[specialist].model_copy(update={"members": members})
-    wanted = f"specialists={{{specialist}: {alone.model_dump_json(exclude_defaults=True)}}}"
+    wanted = only(system, specialist, members)
     words = ["--set", wanted, "--set", f"training.checkpoint_seconds={CHECKPOINT_S}"]
     with tempfile.TemporaryDirectory() as store:
         call = [sys.executable, "-m", "fkd", "train", system, "--data", data_folder, "--store", store]
         call += ["--at-once", str(members), *words]
-
-        def begin() -> tuple[subprocess.Popen[bytes], float]:
-            began = time.time()
-            process = subprocess.Popen(call, stdout=subprocess.DEVNULL)
-            while not any(state.stat().st_mtime > began for state in Path(store).rglob("state.npz")):
-                if process.poll() is not None or time.time() - began > PATIENCE_S:
-                    process.kill()
-                    raise RuntimeError(f"{system}: nothing was saved")
-                time.sleep(0.05)
-            return process, time.time() - began
-
-        process, start_s = begin()
+        process, start_s = begin(call, Path(store))
         time.sleep(train_s / 2)
         process.kill()
         process.wait()
         state = min(Path(store).rglob("state.npz"))
         saved_s_ago, before = time.time() - state.stat().st_mtime, read_state(state)[1]
-        process, resume_s = begin()
+        process, resume_s = begin(call, Path(store))
         time.sleep(train_s / 2)
         process.terminate()
         process.wait(PATIENCE_S)
@@ -76,6 +65,24 @@ def train_and_kill(
         (after.epoch, after.batch),
         _results(before) == _results(after)[: len(before.history)],
     )
+
+
+def only(system: str, specialist: str, members: int) -> str:
+    """The setting by which an experiment trains so many members of one specialist and nothing else."""
+    alone = load_experiment(system).specialists[specialist].model_copy(update={"members": members})
+    return f"specialists={{{specialist}: {alone.model_dump_json(exclude_defaults=True)}}}"
+
+
+def begin(call: Sequence[str | Path], store: Path) -> tuple[subprocess.Popen[bytes], float]:
+    """A training, and the seconds until it has saved a state; raises RuntimeError if it does not."""
+    began = time.time()
+    process = subprocess.Popen(call, stdout=subprocess.DEVNULL)
+    while not any(state.stat().st_mtime > began for state in store.rglob("state.npz")):
+        if process.poll() is not None or time.time() - began > PATIENCE_S:
+            process.kill()
+            raise RuntimeError(f"{store}: nothing was saved")
+        time.sleep(0.02)
+    return process, time.time() - began
 
 
 def pace(state: TrainingState) -> float:

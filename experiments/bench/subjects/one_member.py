@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from experiments.bench.rows import seconds
 from fkd.data.faces import Faces
 from fkd.data.source import load_data
 from fkd.experiment.experiment import Experiment
@@ -15,6 +16,7 @@ from fkd.experiment.store import Run
 from fkd.runs.progress import Progress
 from fkd.runs.splits import make_splits
 from fkd.runs.status import MemberStatus
+from fkd.training.augment import Batches
 from fkd.training.batches import member_batches
 from fkd.training.compiled_step import Layout
 from fkd.training.device import augmenting_threads
@@ -60,6 +62,11 @@ class Published:
             unsaved=set(),
             augmenting_threads=augmenting_threads(),
         )
+
+
+def augmented_per_s(batches: Batches, number: int) -> float:
+    """Images a second of the first batches of an epoch, made by a single thread."""
+    return number * batches.batch_size / seconds(lambda: [batches(0, index) for index in range(number)])
 
 
 def published(

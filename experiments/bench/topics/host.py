@@ -16,8 +16,8 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.bench.rows import Row, seconds
-from experiments.bench.subjects.one_member import Published, published
+from experiments.bench.rows import Row
+from experiments.bench.subjects.one_member import Published, augmented_per_s, published
 from fkd.training.augment import Batch
 from fkd.training.compiled_step import Metrics
 from fkd.training.member_training import train_together
@@ -95,13 +95,7 @@ def _loop(member: Published, pool: NetworkPool) -> float:
 
 def _one_core(member: Published) -> float:
     """Images a second of the augmentation by a single thread."""
-    batches = member.task(0).batches
-
-    def make() -> None:
-        for index in range(BATCHES):
-            batches(1, index)
-
-    return len(member.training.ids) / seconds(make)
+    return augmented_per_s(member.task(0).batches, BATCHES)
 
 
 def _processes(data_folder: Path, rows: int, cores: int) -> float:

@@ -14,8 +14,8 @@ import pandas as pd
 
 from experiments.bench.conditions import RESULTS
 from experiments.bench.notes import load_all
-from experiments.bench.rows import seconds
 from experiments.bench.subjects.jax_steps import flops_an_image
+from experiments.bench.subjects.one_member import augmented_per_s
 from experiments.bench.topics.gpu_check import images_per_epoch, images_to_train
 from fkd.core.errors import UserError
 from fkd.data.source import load_data
@@ -109,12 +109,7 @@ def _images_a_core(experiment: Experiment, specialist: str, data_folder: Path) -
     faces = load_data(str(data_folder), lambda line: None, experiment.schema_points).training
     rows = np.flatnonzero(np.isfinite(faces.keypoints).all(axis=(1, 2)))
     batches = member_batches(experiment, specialist, faces.take(rows))[0]
-
-    def make() -> None:
-        for index in range(BATCHES):
-            batches(0, index)
-
-    return BATCHES * batches.batch_size / median(seconds(make) for _ in range(REPEATS))
+    return median(augmented_per_s(batches, BATCHES) for _ in range(REPEATS))
 
 
 def _loop_share() -> float:

@@ -5,9 +5,7 @@ live for exponentially distributed times, and a long training is replayed on the
 notice costs work; on SIGTERM, and on a notice of EC2, all is saved.
 """
 
-import subprocess
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from matplotlib import pyplot
 
 from experiments.bench.conditions import RESULTS
 from experiments.bench.subjects.command import FKD
+from experiments.bench.subjects.killed_training import begin, only
 from fkd.experiment.files import load_experiment
 from fkd.experiment.store import MemberFolder, read_done
 
@@ -65,29 +64,18 @@ def tables(data_folder: Path) -> dict[str, pd.DataFrame]:
 
 def measure_parts(system: str, specialist: str, data_folder: Path) -> Parts:
     """Of a member of an experiment that saves after every batch, SAVES times."""
-    alone = load_experiment(system).specialists[specialist].model_copy(update={"members": 1})
+    batch_size = load_experiment(system).specialists[specialist].batch_size
     with tempfile.TemporaryDirectory() as store:
-        settings = [
-            f"specialists={{{specialist}: {alone.model_dump_json()}}}",
-            f"training.max_images={SAVES * alone.batch_size}",
-        ]
+        settings = [only(system, specialist, 1), f"training.max_images={SAVES * batch_size}"]
         settings += ["training.checkpoint_seconds=0", "training.schedule={name: constant}"]
         words = [word for setting in settings for word in ("--set", setting)]
-        started_s = time.monotonic()
-        process = subprocess.Popen(
-            [FKD, "train", system, "--data", data_folder, "--store", store, *words],
-            stdout=subprocess.DEVNULL,
-        )
+        call = [FKD, "train", system, "--data", data_folder, "--store", store, *words]
+        process, start_s = begin(call, Path(store))
         try:
-            while not (states := list(Path(store).rglob("state.npz"))):
-                if process.poll() is not None or time.monotonic() - started_s > PATIENCE_S:
-                    raise RuntimeError(f"{system}: nothing was saved")
-                time.sleep(0.02)
-            start_s = time.monotonic() - started_s
             process.wait(PATIENCE_S)
         finally:
             process.kill()
-        member = MemberFolder(states[0].parent)
+        [member] = [MemberFolder(state.parent) for state in Path(store).rglob("state.npz")]
         return Parts(start_s, read_done(member).saving_seconds / SAVES)
 
 
