@@ -50,7 +50,7 @@ SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train-ensemble submit data explore report status select compare demo onnx ray resnet test lint types chaos fuzz gradients bench gpu-wheels gpu-check bench-report lock docs clean
+.PHONY: help train-ensemble submit data explore report status select compare demo review onnx ray resnet test lint types chaos fuzz gradients bench gpu-wheels gpu-check bench-report lock docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -90,6 +90,10 @@ compare: $(READY) ## The tables of experiments/comparisons from stored runs (TRA
 demo: $(READY) ## A page on this machine: drop a photo, see its points
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.txt
 	$(FKD) demo
+
+review: $(READY) ## A page on this machine: labels that look wrong, to keep, drop or move
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.txt
+	$(FKD) review $(RUN) $(SETTINGS)
 
 onnx: $(READY) ## Install ONNX Runtime: quick predictions, and its export
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/onnx.txt

@@ -5,13 +5,27 @@ import io
 import os
 import sys
 from contextlib import nullcontext
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fkd import __version__
+from fkd.arguments import (
+    STORE,
+    Address,
+    Data,
+    Detector,
+    EngineName,
+    ExperimentName,
+    ModelFormat,
+    Port,
+    RunName,
+    Settings,
+    SpotNotice,
+    Store,
+    StoreFolder,
+)
 from fkd.core.errors import UserError, one_line
 from fkd.core.interrupt import EXIT_INTERRUPTED, InterruptedTrainingError, end_on_sigint, stop_on_signals
 
@@ -27,58 +41,6 @@ app = typer.Typer(
 )
 
 
-class SpotNotice(StrEnum):
-    """Clouds whose notice fkd can ask for."""
-
-    EC2 = "ec2"
-
-
-class EngineName(StrEnum):
-    """What trains members."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
-class ModelFormat(StrEnum):
-    """Ways to write a model."""
-
-    KERAS = "keras"
-    SAVEDMODEL = "savedmodel"
-    ONNX = "onnx"
-    ONNX_INT8 = "onnx-int8"
-
-
-class Detector(StrEnum):
-    """How a face is found before its points are."""
-
-    NONE = "none"
-    HAAR = "haar"
-
-
-ExperimentName = Annotated[
-    str | None,
-    typer.Argument(
-        help="Name of a file in experiments/, or its path [default: quick on synthetic data, else ensemble]"
-    ),
-]
-Data = Annotated[
-    str,
-    typer.Option(help="auto, kaggle, synthetic, or a folder with the competition's files"),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be given many times"),
-]
-Store = Annotated[
-    str, typer.Option("--store", help="Folder that keeps the runs, or a URL such as s3://bucket/prefix")
-]
-
-Address = Annotated[
-    str | None, typer.Option(help="Of the Ray cluster [default: RAY_ADDRESS, else one is started here]")
-]
-
-_STORE = "models_store"
 _OBJECTS_BEFORE_COLLECTION = 50_000
 
 
@@ -105,7 +67,7 @@ def data(data: Data = "auto") -> None:
     """Read, download or generate the data and say what is in it."""
     from fkd import pipeline
 
-    pipeline.data(_request(None, data, None, _STORE), _console())
+    pipeline.data(_request(None, data, None, STORE), _console())
 
 
 @app.command()
@@ -120,7 +82,7 @@ def explore(
     """Write a page of the data: missing labels, faces, near-duplicates; needs no training."""
     from fkd import pipeline
 
-    pipeline.explore(_request(experiment, data, set_, _STORE), _console(), output)
+    pipeline.explore(_request(experiment, data, set_, STORE), _console(), output)
 
 
 @app.command()
@@ -128,7 +90,7 @@ def train(
     experiment: ExperimentName = None,
     data: Data = "auto",
     set_: Settings = None,
-    store: Store = _STORE,
+    store: Store = STORE,
     fresh: Annotated[bool, typer.Option("--fresh", help="Move a former run aside and start anew")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard logs")] = False,
     spot_notice: Annotated[
@@ -166,7 +128,7 @@ def train(
 
 
 @app.command()
-def status(experiment: ExperimentName = None, data: Data = "auto", store: Store = _STORE) -> None:
+def status(experiment: ExperimentName = None, data: Data = "auto", store: Store = STORE) -> None:
     """Show where a run's members stand, or those of every run."""
     from fkd import pipeline
 
@@ -178,7 +140,7 @@ def select(
     experiment: ExperimentName = None,
     data: Data = "auto",
     set_: Settings = None,
-    store: Store = _STORE,
+    store: Store = STORE,
 ) -> None:
     """Choose the members that validate well and say what that is worth."""
     from fkd import pipeline
@@ -191,7 +153,7 @@ def submit(
     experiment: ExperimentName = None,
     data: Data = "auto",
     set_: Settings = None,
-    store: Store = _STORE,
+    store: Store = STORE,
     detector: Annotated[
         Detector | None, typer.Option(help="Predict inside the face that this detector finds")
     ] = None,
@@ -213,10 +175,8 @@ def predict(
         list[Path],
         typer.Argument(help="Photos (JPEG, PNG, WebP, BMP, TIFF, GIF), films (MP4 and others), or folders"),
     ],
-    run: Annotated[
-        str | None, typer.Option(help="Name of a run in the store [default: the last selected]")
-    ] = None,
-    store: Annotated[Path, typer.Option("--store", help="Folder that keeps the runs")] = Path(_STORE),
+    run: RunName = None,
+    store: StoreFolder = Path(STORE),
     output: Annotated[Path, typer.Option(help="Folder for the results")] = Path("photo-points"),
     yunet: Annotated[
         Path | None, typer.Option(metavar="MODEL.onnx", help="Find faces by this YuNet model, not by Haar")
@@ -235,19 +195,42 @@ def predict(
 
 @app.command()
 def demo(
-    run: Annotated[
-        str | None, typer.Option(help="Name of a run in the store [default: the last selected]")
-    ] = None,
-    store: Annotated[Path, typer.Option("--store", help="Folder that keeps the runs")] = Path(_STORE),
+    run: RunName = None,
+    store: StoreFolder = Path(STORE),
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 shows the page to the network")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
+    port: Port = 7860,
+    data: Annotated[
+        str | None, typer.Option(help="The run's data: review their labels, too", show_default=False)
+    ] = None,
 ) -> None:
     """Show a page: drop a photo or use the webcam, see the points of its faces; keeps nothing."""
     from fkd import pipeline
 
-    pipeline.demo(store, run, host, port, _console())
+    pipeline.demo(store, run, host, port, _console(), data)
+
+
+@app.command()
+def review(
+    experiment: ExperimentName = None,
+    data: Data = "auto",
+    set_: Settings = None,
+    store: Store = STORE,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The CSV of decisions [default: reviewed-<data>.csv]", show_default=False),
+    ] = None,
+    port: Port = 7861,
+) -> None:
+    """Show labels that look wrong, the worst first: keep, drop or move each, by mouse or keyboard.
+
+    Each decision is written at once; the same command goes on. Experiments learn from them by the setting
+    reviewed_labels.
+    """
+    from fkd import pipeline
+
+    pipeline.review(_request(experiment, data, set_, store), _console(), output, port)
 
 
 @app.command()
@@ -256,7 +239,7 @@ def export(
     experiment: ExperimentName = None,
     data: Data = "auto",
     set_: Settings = None,
-    store: Store = _STORE,
+    store: Store = STORE,
     format_: Annotated[
         list[ModelFormat] | None, typer.Option("--format", help="May be given many times [default: keras]")
     ] = None,
@@ -273,7 +256,7 @@ def report(
     experiment: ExperimentName = None,
     data: Data = "auto",
     set_: Settings = None,
-    store: Store = _STORE,
+    store: Store = STORE,
 ) -> None:
     """Write a run's page of figures; an unfinished run gets the parts that exist."""
     from fkd import pipeline
@@ -325,7 +308,7 @@ def tune(
     ] = None,
     data: Data = "auto",
     set_: Settings = None,
-    store: Store = _STORE,
+    store: Store = STORE,
     address: Address = None,
     output: Annotated[
         Path | None,

@@ -5,7 +5,6 @@ One short function a verb; what is slow to load is imported where it is used.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +17,12 @@ from fkd.core.files import atomic_write_bytes
 from fkd.core.interrupt import StopRequest
 from fkd.core.keypoints import schema_of
 from fkd.data.faces import FaceData
-from fkd.data.source import load_data, name_data
+from fkd.data.source import load_data
 from fkd.data.summary import summarise
 from fkd.ensemble.distillation import distilled_splits, find_distilled_run
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
-from fkd.experiment.store import DEFAULT_STORE, Run, is_done, move_aside, open_run, runs_in, write_experiment
+from fkd.experiment.store import Run, is_done, move_aside, open_run, runs_in, write_experiment
 from fkd.report.figures.faces import faces_png
 from fkd.report.tables import estimates_table, radii_table, score_table, selection_table, status_table
 from fkd.runs.engines.engine import HERE, Engine, claim_devices, opened
@@ -32,6 +31,7 @@ from fkd.runs.locks import members_in_training
 from fkd.runs.progress import Progress
 from fkd.runs.provenance import provenance
 from fkd.runs.remote.session import remote_session
+from fkd.runs.request import Request
 from fkd.runs.search.space import read_space
 from fkd.runs.search.trials import SearchPlan, draw_trials, specialist_to_search, write_results
 from fkd.runs.status import run_status
@@ -40,41 +40,6 @@ if TYPE_CHECKING:
     from fkd.ensemble.choice import Choice
     from fkd.ensemble.validation import Validation
     from fkd.runs.remote.remote_store import RemoteStore
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a verb works on.
-
-    experiment: a file's name, None for the data set's usual one. data: `auto`, `kaggle`, `synthetic` or a
-    folder. settings: `key=value` overrides of the experiment file. store: a folder, or the URL of a remote
-    store whose working copy is in the usual folder.
-    """
-
-    experiment: str | None = None
-    data: str = "auto"
-    settings: tuple[str, ...] = ()
-    store: str = str(DEFAULT_STORE)
-
-    @property
-    def store_url(self) -> str | None:
-        """The remote store, if there is one."""
-        return self.store if "://" in self.store else None
-
-    @property
-    def store_folder(self) -> Path:
-        """Where runs are kept on this machine."""
-        return DEFAULT_STORE if self.store_url else Path(self.store)
-
-    def resolve(self) -> tuple[Experiment, Run]:
-        """The experiment, and where its run on the data set is or will be."""
-        experiment = load_experiment(self.experiment_name, self.settings)
-        return experiment, Run(self.store_folder / f"{experiment.name}-{name_data(self.data)}")
-
-    @property
-    def experiment_name(self) -> str:
-        """The experiment's name or path, the usual one for the data if none is asked for."""
-        return self.experiment or ("quick" if name_data(self.data) == "synthetic" else "ensemble")
 
 
 def data(request: Request, console: Console) -> None:
@@ -247,11 +212,34 @@ def predict(
         raise UserError(f"{failed} of {len(photos + films)} files failed, as told above; the others are done")
 
 
-def demo(store: Path, run_name: str | None, host: str, port: int, console: Console) -> None:
-    """Show the page on which photos are dropped until it is stopped; it keeps nothing."""
-    from fkd.deploy.demo import serve
+def demo(
+    store: Path, run_name: str | None, host: str, port: int, console: Console, data: str | None = None
+) -> None:
+    """Show the page on which photos are dropped until it is stopped; it keeps none of them.
 
-    serve(store, run_name, host, port, console.print)
+    data: those that the run was trained on, whose labels can then be reviewed on the page.
+    """
+    from fkd.deploy.demo import serve
+    from fkd.deploy.review_page import open_review
+    from fkd.ensemble.ensemble import find_run
+
+    review = None
+    if data is not None:
+        run = find_run(store, run_name)
+        faces = load_data(data, console.print, run.read_experiment().schema_points)
+        review = open_review(run, faces, None, console.print, host)
+    serve(store, run_name, host, port, console.print, review)
+
+
+def review(request: Request, console: Console, path: Path | None, port: int) -> None:
+    """Show the labels that look wrong, worst first, until it is stopped; decisions go into a CSV at once."""
+    from fkd.deploy.review_page import open_review, serve_review
+
+    asked_for, run = request.resolve()
+    faces = load_data(request.data, console.print, asked_for.schema_points)
+    with _remote(request, run, console) as remote:
+        _bring_together(run, run.read_experiment(), remote)
+    serve_review(open_review(run, faces, path, console.print), port, console.print)
 
 
 def export(request: Request, console: Console, folder: Path, formats: Sequence[str]) -> None:

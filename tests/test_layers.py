@@ -23,12 +23,13 @@ FLOORS = (
     ("ensemble",),
     ("deploy", "report"),
     ("pipeline",),
+    ("arguments",),
     ("cli",),
     ("__main__",),
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Modules that do nothing by themselves, and why.
-UNTESTED = {"training/progress.py": "a protocol"}
+UNTESTED = {"training/progress.py": "a protocol", "arguments.py": "types of the command line's"}
 # Test files of no single module, and what they test instead.
 FURTHER_TESTS = {
     "test_chaos.py": "trainings that are killed at random moments",

@@ -37,6 +37,7 @@ TOPICS = (
     "combining",
     "limits",
     "radii",
+    "label_errors",
     "imm",
     "rivals",
     "whole_photos",

@@ -11,6 +11,7 @@ photos           whole photos, read as they are displayed
 face_finder      faces in whole photos, by Haar or YuNet
 crops            faces found in 96x96 pictures, cut out; points brought back
 near_duplicates  faces that look nearly the same, by their hashes
+label_decisions  labels that a person keeps, drops or moves; their CSV
 split            groups of look-alikes; training and validation rows
 summary          a data set in words
 faces            `Faces` and `FaceData`, the shapes in which data travels

@@ -1,12 +1,7 @@
 """A page on this machine: drop a photo or use the webcam, see the points of its faces. It keeps nothing."""
 
-import errno
-import os
-import socket
-import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from html import escape
@@ -18,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.core.errors import UserError
-from fkd.core.interrupt import stop_on_signals
 from fkd.core.keypoints import IMAGE_SIZE_PX
 from fkd.core.say import Say
 from fkd.data.face_finder import find_faces_in_photo
 from fkd.data.photos import MAX_MEGAPIXELS, read_photo
-from fkd.deploy.demo_gate import Gate
+from fkd.deploy.page_server import MAX_FILE_BYTES, MB, import_gradio, serve_page
 from fkd.deploy.photos import FacePoints, count_faces, draw_on_photo, predict_squares
+from fkd.deploy.review import Review
+from fkd.deploy.review_page import add_review
 from fkd.ensemble.ensemble import Ensemble, find_run, load_ensemble
 from fkd.experiment.store import Run, runs_in
 from fkd.runs.status import finished_members
@@ -32,10 +28,7 @@ from fkd.runs.status import finished_members
 if TYPE_CHECKING:
     import gradio as gr
     from gradio.data_classes import ImageData
-    from starlette.middleware import Middleware
 
-_MB = 2**20
-MAX_FILE_BYTES = 20 * _MB
 _HEADERS = ("face", "point", "x", "y", "spread", "radius")
 # On a phone, too, all columns are seen.
 _WIDTHS = ("12%", "24%", "14%", "14%", "18%", "18%")
@@ -46,13 +39,10 @@ _CSS = """@media (max-width: 600px) {
   #table .header-content, #table .header-button { padding: 0; white-space: normal; overflow: visible; }
 }"""
 _LONGEST_SHOWN_PX = 1600  # a larger picture takes seconds to send and shows no more
-# Uploads live for ten minutes, so that another run can be tried on the same photo; the end deletes all.
-_LOOK_FOR_OLD_UPLOADS_S, _UPLOAD_LIVES_S = 60, 600
 _RUNS_IN_MEMORY = 2
-_FONTS = ("system-ui", "sans-serif")  # those of the reader's system: none are fetched
 
 _ABOUT = f"""# Points of faces
-Drop a photo, paste one, or use the webcam: at most {MAX_FILE_BYTES // _MB} MB and {MAX_MEGAPIXELS}
+Drop a photo, paste one, or use the webcam: at most {MAX_FILE_BYTES // MB} MB and {MAX_MEGAPIXELS}
 megapixels. Photos stay on the machine that runs this page and are deleted. All lengths are in pixels of the
 photo. The spread is the standard deviation of the members' points: where it is large, the members disagree.
 The radius, drawn as a circle, holds the true point in nine cases of ten, for faces like those that the run
@@ -62,63 +52,21 @@ Row = tuple[int, str, str, str, str, str]
 Answer = tuple[npt.NDArray[np.uint8] | None, str, list[Row]]
 
 
-def serve(store: Path, run: str | None, host: str, port: int, say: Say) -> None:
-    """Show the page at http://host:port until SIGINT or SIGTERM; uploaded files are gone afterwards.
+def serve(store: Path, run: str | None, host: str, port: int, say: Say, review: Review | None = None) -> None:
+    """Show the page at http://host:port until SIGINT or SIGTERM, with a review of labels where there is one.
 
-    Raises UserError without gradio, for a run that cannot predict, for a host that is not this machine's, and
-    for a port that is taken.
+    Raises UserError without gradio, for a run that cannot predict, and as `serve_page` does.
     """
-    host = host.strip("[]")
-    _check_address(host, port)
-    address = f"[{host}]" if ":" in host else host  # IPv6
-    with stop_on_signals() as stop, tempfile.TemporaryDirectory(prefix="fkd-demo-") as folder:
-        uploads = Path(folder).resolve()
-        os.environ["GRADIO_TEMP_DIR"] = str(uploads)
-        page = build_page(store, run)
-        try:
-            page.launch(
-                server_name=address,
-                server_port=port,
-                share=False,
-                max_file_size=MAX_FILE_BYTES,
-                app_kwargs={"middleware": [_gate(uploads)]},
-                theme=_theme(),
-                css=_CSS,
-                footer_links=[],
-                run_history=False,  # the browser's own record of photos and results
-                enable_monitoring=False,
-                ssr_mode=False,
-                mcp_server=False,
-                pwa=False,
-                prevent_thread_lock=True,
-                quiet=True,
-            )
-        except OSError as error:
-            raise UserError(
-                f"--host {host} --port {port}: expected a free port of this machine, received one that "
-                "cannot be opened; name another --port"
-            ) from error
-        say(f"http://{address}:{port}: drop a photo; Ctrl-C ends")
-        looked_s = time.monotonic()
-        while not stop.reason:
-            time.sleep(0.2)
-            if time.monotonic() - looked_s > _LOOK_FOR_OLD_UPLOADS_S:
-                remove_old(uploads)
-                looked_s = time.monotonic()
-        page.close(verbose=False)
+    serve_page(lambda: build_page(store, run, review), host, port, "drop a photo", say, _CSS)
 
 
-def build_page(store: Path, run: str | None) -> "gr.Blocks":
+def build_page(store: Path, run: str | None, review: Review | None = None) -> "gr.Blocks":
     """The page; a run of the store can be chosen, at first the named one or the last selected.
 
     Its uploads go to the folder GRADIO_TEMP_DIR. Raises UserError without gradio, and if the first run has no
     members that can predict.
     """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
-    try:
-        import gradio as gr
-    except ImportError as error:
-        raise UserError("fkd demo: expected the package gradio, received none; run make demo") from error
+    gr = import_gradio("demo")
     first = find_run(store, run)
     runs = {_name(store, other): other for other in [first, *_runs_that_predict(store)]}
     load = lru_cache(_RUNS_IN_MEMORY)(_load)
@@ -131,42 +79,53 @@ def build_page(store: Path, run: str | None) -> "gr.Blocks":
             raise gr.Error(escape(str(error), quote=False), duration=None, print_exception=False) from error
 
     with gr.Blocks(title="fkd: points of faces", analytics_enabled=False) as page:
-        gr.Markdown(_ABOUT)
-        chosen = gr.Dropdown(list(runs), value=_name(store, first), label="Run", elem_id="run")
-        with gr.Row():
-            photo = gr.Image(
-                label="Photo",
-                type="filepath",
-                sources=["upload", "webcam", "clipboard"],
-                webcam_options=gr.WebcamOptions(
-                    mirror=False
-                ),  # a mirrored face has its left eye on the right
-                buttons=[],
-                elem_id="photo",
-            )
-            # Gradio's own opens the file with any reader that Pillow has; read_photo is choosier.
-            photo.preprocess = _path_of_upload  # type: ignore[method-assign]
-            drawn = gr.Image(
-                label="Points", interactive=False, format="jpeg", buttons=["fullscreen"], elem_id="drawn"
-            )
-        said = gr.Markdown(elem_id="said")
-        table = gr.Dataframe(
-            headers=list(_HEADERS),
-            column_widths=list(_WIDTHS),
-            wrap=True,
-            interactive=False,
-            buttons=["copy"],
-            elem_id="table",
-        )
-        gr.on(
-            [photo.change, chosen.change],
-            answer,
-            inputs=[photo, chosen],
-            outputs=[drawn, said, table],
-            concurrency_limit=1,  # an ensemble is for one thread at a time
-            api_visibility="private",
-        )
+        if review is None:
+            _add_photo(list(runs), _name(store, first), answer)
+        else:
+            with gr.Tab("Photo"):
+                _add_photo(list(runs), _name(store, first), answer)
+            with gr.Tab("Labels"):
+                add_review(review)
     return page
+
+
+def _add_photo(runs: Sequence[str], first: str, answer: Callable[[str | None, str], Answer]) -> None:
+    """Put what answers a photo into the page that is being built."""
+    import gradio as gr
+
+    gr.Markdown(_ABOUT)
+    chosen = gr.Dropdown(list(runs), value=first, label="Run", elem_id="run")
+    with gr.Row():
+        photo = gr.Image(
+            label="Photo",
+            type="filepath",
+            sources=["upload", "webcam", "clipboard"],
+            webcam_options=gr.WebcamOptions(mirror=False),  # a mirrored face has its left eye on the right
+            buttons=[],
+            elem_id="photo",
+        )
+        # Gradio's own opens the file with any reader that Pillow has; read_photo is choosier.
+        photo.preprocess = _path_of_upload  # type: ignore[method-assign]
+        drawn = gr.Image(
+            label="Points", interactive=False, format="jpeg", buttons=["fullscreen"], elem_id="drawn"
+        )
+    said = gr.Markdown(elem_id="said")
+    table = gr.Dataframe(
+        headers=list(_HEADERS),
+        column_widths=list(_WIDTHS),
+        wrap=True,
+        interactive=False,
+        buttons=["copy"],
+        elem_id="table",
+    )
+    gr.on(
+        [photo.change, chosen.change],
+        answer,
+        inputs=[photo, chosen],
+        outputs=[drawn, said, table],
+        concurrency_limit=1,  # an ensemble is for one thread at a time
+        api_visibility="private",
+    )
 
 
 def answer_photo(ensemble: Ensemble, path: Path) -> Answer:
@@ -193,45 +152,8 @@ def answer_photo(ensemble: Ensemble, path: Path) -> Answer:
     )
 
 
-def remove_old(uploads: Path) -> None:
-    """Remove files of ten minutes ago, also those that gradio has forgotten, such as of a refused name."""
-    for path in uploads.rglob("*"):
-        with suppress(OSError):  # it has just been moved
-            if path.is_file() and time.time() - path.stat().st_mtime > _UPLOAD_LIVES_S:
-                path.unlink()
-
-
-def _check_address(host: str, port: int) -> None:
-    """Gradio takes every failure for a port in use, and does not look at this host's."""
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        socket.create_server(address[:2], family=family).close()
-    except (OSError, UnicodeError) as error:
-        if isinstance(error, UnicodeError | socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-            raise UserError(
-                f"--host {host}: expected a name or an address of this machine, such as 127.0.0.1, received "
-                "one that is not; name another --host"
-            ) from error
-        raise UserError(
-            f"--port {port}: expected a port of {host} that can be opened, received one that cannot "
-            f"({os.strerror(error.errno or 0)}); name another --port"
-        ) from error
-
-
-def _gate(uploads: Path) -> "Middleware":
-    from starlette.middleware import Middleware  # gradio brings it
-
-    return Middleware(Gate, uploads=uploads, file_bytes=MAX_FILE_BYTES)
-
-
 def _path_of_upload(payload: "ImageData | None") -> str | None:
     return payload.path if payload else None
-
-
-def _theme() -> "gr.themes.Base":
-    import gradio as gr
-
-    return gr.themes.Default(font=_FONTS, font_mono=("ui-monospace", "monospace"))
 
 
 def _runs_that_predict(store: Path) -> list[Run]:
@@ -263,7 +185,7 @@ def _load(run: Run) -> Ensemble:
 def _check_bytes(path: Path) -> None:
     if path.is_file() and (received := path.stat().st_size) > MAX_FILE_BYTES:
         raise UserError(
-            f"{path}: expected at most {MAX_FILE_BYTES // _MB} MB, received {received / _MB:.1f} MB; "
+            f"{path}: expected at most {MAX_FILE_BYTES // MB} MB, received {received / MB:.1f} MB; "
             "shrink the photo first"
         )
 

@@ -15,6 +15,7 @@ members_graph   these as one Keras model
 predict         the chosen members' predictions of many images, once
 label_offsets   what each source's labels are off by; the number of points tells the source
 label_outliers  labels that lie far outside the radius of an out-of-sample prediction
+suspect_labels  labels outside their radii on all faces, for a person to look at
 distillation    labels that a trained ensemble gives a network to learn
 submission      predictions to the competition's CSV; the score of such a CSV
 kaggle_upload   the CSV given to Kaggle, and the scores that come back

@@ -33,6 +33,8 @@ class Experiment(Settings):
     averaged.
     dropped_labels: a CSV with the columns row and keypoint, such as a run's far_labels.csv; no member
     learns from the labels that it names. It is read once, when a run begins.
+    reviewed_labels: a CSV of `fkd review`; no member learns from a label that was dropped, and moved ones are
+    learned where they were moved to. It belongs to the run: with other decisions it is another one.
     teacher: another experiment, trained on the same data; what it predicts of the training faces is learned
     in place of their labels.
     teacher_weight: its share in what is learned where there is a label. With 0 the labels stay as they are,
@@ -45,6 +47,7 @@ class Experiment(Settings):
     keypoint_schema: str | tuple[str, ...] = Field("kaggle15", max_length=1000)
     validation_fraction: float = Field(0.2, ge=0.0001, lt=1)
     dropped_labels: str | None = None
+    reviewed_labels: str | None = None
     teacher: Name | None = None
     teacher_weight: float = Field(1.0, ge=0, le=1)
     distil_test_images: bool = False

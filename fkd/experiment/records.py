@@ -61,7 +61,18 @@ class DoneRecord(Record):
     files: dict[FileName, Sha256]
 
 
+Place = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=2, max_length=2)]
 TaughtPoints = list[list[Annotated[list[float], Field(min_length=2, max_length=2)]]]
+
+
+class ReviewedLabel(BaseModel):
+    """A label that a person dropped, or moved to a place in pixels."""
+
+    model_config = Record.model_config
+
+    row: Number
+    point: Number
+    moved_px: Place | None = None
 
 
 class SplitRecord(Record):
@@ -83,6 +94,7 @@ class SplitRecord(Record):
     validation: list[Number] = Field(min_length=1)
     validation_groups: list[Number]
     dropped_labels: list[Annotated[list[Number], Field(min_length=2, max_length=2)]] = []
+    reviewed_labels: list[ReviewedLabel] = []
     taught_px: TaughtPoints | None = None
     taught_test_px: TaughtPoints | None = None
 

@@ -1,6 +1,7 @@
 """All members of a run, here or elsewhere.
 
 job         what is to be trained, as it is handed to whatever trains it
+request     what a verb works on: experiment, data, store
 members     train every member of a job, shared with whoever does the same
 splits      a specialist's training and validation rows
 status      where members stand; which are finished

@@ -11,10 +11,13 @@ from fkd.core.files import is_there
 from fkd.core.keypoints import is_labelled, label_counts
 from fkd.data.csv_cells import integer, nearest, read_columns
 from fkd.data.faces import FaceData, Faces
+from fkd.data.label_decisions import Verdict, holds_decisions, read_decisions
 from fkd.data.split import group_faces, split_rows
 from fkd.experiment.experiment import Experiment
-from fkd.experiment.records import SplitRecord, damaged, read_record, write_record
+from fkd.experiment.records import ReviewedLabel, SplitRecord, damaged, read_record, write_record
 from fkd.experiment.store import Run
+
+_DROPPED = (np.nan, np.nan)
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Split:
 
     validation_groups: one number per validation row; rows of one group show one person or photo.
     dropped_labels: (row, point of the schema) of labels that no member learns from, shape (labels, 2).
+    reviewed_labels: those that a person dropped or moved, shape (labels, 4): row, point, and the place in
+    pixels that it was moved to, NaN where it was dropped.
     distilled_px: what trains in place of the labels, shape (training rows, points of the schema, 2) in
     pixels; None where the labels do. distilled_test_px: the same of the test images, None where they do not
     train.
@@ -32,6 +37,7 @@ class Split:
     validation: npt.NDArray[np.int64]
     validation_groups: npt.NDArray[np.int64]
     dropped_labels: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), np.int64))
+    reviewed_labels: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 4)))
     distilled_px: npt.NDArray[np.float32] | None = None
     distilled_test_px: npt.NDArray[np.float32] | None = None
 
@@ -41,8 +47,10 @@ class Split:
         return len(self.training) + (0 if self.distilled_test_px is None else len(self.distilled_test_px))
 
     def kept_labels(self, labels_px: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The labels of all faces, NaN in place of dropped ones; both of shape (faces, points, 2)."""
+        """What of the labels is learned, NaN in place of dropped ones; both of shape (faces, points, 2)."""
         kept_px = labels_px.copy()
+        rows, points = self.reviewed_labels[:, :2].astype(np.int64).T
+        kept_px[rows, points] = self.reviewed_labels[:, 2:]
         kept_px[tuple(self.dropped_labels.T)] = np.nan
         return kept_px
 
@@ -65,8 +73,10 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
     """Every specialist's split: read from the run, or drawn and saved there.
 
     Raises UserError, naming the specialist, when too few rows have its points, and where the experiment's
-    `dropped_labels` cannot be read, and as `has_split` and `read_split` do.
+    `dropped_labels` or `reviewed_labels` cannot be read, or the latter is not what the run began with, and as
+    `has_split` and `read_split` do.
     """
+    reviewed = _read_reviewed_labels(run, experiment, len(data.training.ids))
     missing = [name for name in experiment.beginning if not has_split(run, name)]
     if missing:
         groups = group_faces(data.training.images, data.groups)
@@ -80,11 +90,19 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
                 )
             except UserError as error:
                 raise UserError(f"{specialist}: {error}") from error
-            _write_split(run, specialist, Split(training, validation, groups[validation], dropped))
+            _write_split(run, specialist, Split(training, validation, groups[validation], dropped, reviewed))
     for specialist in experiment.continuing:
         if not has_split(run, specialist):
             _write_split(run, specialist, _source_split(run, experiment, specialist, data.training))
-    return {name: read_split(run, name, data.training) for name in experiment.specialists}
+    splits = {name: read_split(run, name, data.training) for name in experiment.specialists}
+    for split in splits.values():
+        if not np.array_equal(split.reviewed_labels, reviewed, equal_nan=True):
+            raise UserError(
+                f"reviewed_labels: expected the decisions with which {run.path} began, received others in "
+                f"{experiment.reviewed_labels}; put the former ones back, or train anew with --fresh "
+                "(make: FRESH=1)"
+            )
+    return splits
 
 
 def _source_split(run: Run, experiment: Experiment, specialist: str, faces: Faces) -> Split:
@@ -105,6 +123,7 @@ def _source_split(run: Run, experiment: Experiment, specialist: str, faces: Face
         begun.validation[validate],
         begun.validation_groups[validate],
         begun.dropped_labels,
+        begun.reviewed_labels,
     )
 
 
@@ -116,6 +135,10 @@ def _write_split(run: Run, specialist: str, split: Split) -> None:
         validation=split.validation.tolist(),
         validation_groups=split.validation_groups.tolist(),
         dropped_labels=split.dropped_labels.tolist(),
+        reviewed_labels=[
+            ReviewedLabel(row=int(row), point=int(point), moved_px=None if np.isnan(x) else [x, y])
+            for row, point, x, y in split.reviewed_labels.tolist()
+        ],
     )
     write_record(run.split(specialist), record)
 
@@ -150,6 +173,9 @@ def read_split(run: Run, specialist: str, training: Faces | None = None) -> Spli
         np.array(record.validation, np.int64),
         np.array(record.validation_groups, np.int64),
         np.array(record.dropped_labels, np.int64).reshape(-1, 2),
+        np.array(
+            [[one.row, one.point, *(one.moved_px or _DROPPED)] for one in record.reviewed_labels]
+        ).reshape(-1, 4),
         distilled_px,
         distilled_test_px,
     )
@@ -190,12 +216,13 @@ def _refuse_unknown(
 ) -> None:
     """Raise DamagedRecordError for rows and points that are not among the training faces."""
     faces, points, _ = training.keypoints.shape
-    row = max(*record.training, *record.validation, *(row for row, _ in record.dropped_labels))
+    decided = [*record.dropped_labels, *([one.row, one.point] for one in record.reviewed_labels)]
+    row = max(*record.training, *record.validation, *(row for row, _ in decided))
     problem = None
     if row >= faces:
         problem = f"row {row} for data that have the rows 0 to {faces - 1}"
-    elif any(point >= points for _, point in record.dropped_labels):
-        problem = f"dropped labels of more points than the {points} of the data"
+    elif any(point >= points for _, point in decided):
+        problem = f"dropped or moved labels of more points than the {points} of the data"
     elif distilled_px is not None and distilled_px.shape[1:] != (points, 2):
         problem = f"distilled labels of other points than the {points} of the data"
     if problem:
@@ -219,6 +246,11 @@ def _read_dropped_labels(experiment: Experiment, rows: int) -> npt.NDArray[np.in
     try:
         path = Path(experiment.dropped_labels).expanduser()
         cells = read_columns(path, ("row", "keypoint"), may_be_empty=True)
+        if holds_decisions(path):
+            raise UserError(
+                f"{path}: expected labels to drop, received decisions of fkd review; "
+                "name the file as reviewed_labels, which keeps and moves, too"
+            )
         for row in cells["row"]:
             if not 0 <= integer(row) < rows:
                 raise row.error(f"a training row from 0 to {rows - 1}")
@@ -230,3 +262,26 @@ def _read_dropped_labels(experiment: Experiment, rows: int) -> npt.NDArray[np.in
     pairs = zip(cells["row"], cells["keypoint"], strict=True)
     indices = [(integer(row), points.index(name.text)) for row, name in pairs]
     return np.array(indices, np.int64).reshape(-1, 2)
+
+
+def _read_reviewed_labels(run: Run, experiment: Experiment, rows: int) -> npt.NDArray[np.float64]:
+    """What the experiment's CSV of decisions drops and moves, as `Split.reviewed_labels` says.
+
+    Where the file is gone, as on another machine, what the run began with.
+    """
+    if experiment.reviewed_labels is None:
+        return np.empty((0, 4))
+    try:
+        path = Path(experiment.reviewed_labels).expanduser()
+        begun = [name for name in experiment.specialists if has_split(run, name)]
+        if begun and not path.exists():
+            return read_split(run, begun[0]).reviewed_labels
+        decisions = read_decisions(path, experiment.schema_points.names, rows)
+    except (UserError, RuntimeError) as error:  # the latter for `~` of an unknown user
+        raise UserError(f"reviewed_labels: {error}") from error
+    changed = [
+        (*label, *(decision.moved_px or _DROPPED))
+        for label, decision in sorted(decisions.items())
+        if decision.verdict != Verdict.KEEP
+    ]
+    return np.array(changed, np.float64).reshape(-1, 4)

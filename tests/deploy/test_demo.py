@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from browser import WIDTHS_PX, Watched, chromium, overflow_px, watch
 from repository import REPOSITORY
+from small_run import small_faces
 from tiny_experiment import TINY_EXPERIMENT
 from whole_photos import photo_with_faces
 from written_members import select
@@ -24,8 +24,11 @@ from fkd.core.errors import UserError
 from fkd.core.files import atomic_write_json, sha256
 from fkd.core.keypoints import KAGGLE15, to_unit
 from fkd.data.synthetic.data_set import draw_synthetic_faces
-from fkd.deploy.demo import MAX_FILE_BYTES, answer_photo, build_page, remove_old, serve
+from fkd.deploy.demo import answer_photo, build_page
+from fkd.deploy.page_server import MAX_FILE_BYTES
+from fkd.deploy.review import Review
 from fkd.ensemble.ensemble import find_run, load_ensemble
+from fkd.ensemble.suspect_labels import SuspectLabel
 from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run, open_run
 from fkd.training.networks.build import build_model
@@ -232,33 +235,10 @@ def test_the_server_has_no_other_routes_than_the_page(demo: Watched) -> None:
         ("GET", "/gradio_api/startup-events"),
         ("GET", "/gradio_api/upload_progress"),
         ("GET", "/gradio_api/queue/data"),
+        ("POST", "/gradio_api/component_server/"),
         ("POST", "/gradio_api/queue/join"),
         ("POST", "/gradio_api/upload"),
     }
-
-
-def test_old_uploads_are_removed(tmp_path: Path) -> None:
-    for name, age_s in (("old", 660), ("new", 0)):
-        path = tmp_path / name / "photo.png"
-        path.parent.mkdir()
-        path.touch()
-        os.utime(path, (time.time() - age_s,) * 2)
-    remove_old(tmp_path)
-    assert [path.name for path in tmp_path.glob("*/*")] == ["photo.png"]
-    assert (tmp_path / "new/photo.png").exists()
-
-
-@pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1", "a b", "ä" * 100, ""])
-def test_a_host_that_is_not_this_machines_asks_for_another_host(tmp_path: Path, host: str) -> None:
-    with pytest.raises(UserError, match=r"^--host .* name another --host$"):
-        serve(tmp_path, None, host, 7860, print)
-
-
-def test_a_port_in_use_asks_for_another_port(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=rf"^--port {port}: .*already in use.* name another --port$"):
-            serve(tmp_path, None, "127.0.0.1", port, print)
 
 
 def test_the_spread_is_in_pixels_of_the_photo(store: Path, photo: Path) -> None:
@@ -293,3 +273,12 @@ def test_without_gradio_one_line_says_what_to_install(store: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(UserError, match="run make demo"):
         build_page(store, None)
+
+
+def test_labels_are_reviewed_on_a_tab_of_the_same_page(store: Path, tmp_path: Path) -> None:
+    suspect = SuspectLabel(3, 0, (50, 60), (40, 60), 2.5, 4.0, True)
+    review = Review([suspect], small_faces(), tmp_path / "reviewed.csv")
+    blocks = build_page(store, None, review).blocks.values()
+    assert [block.label for block in blocks if block.get_block_name() == "tabitem"] == ["Photo", "Labels"]
+    assert "review" in [block.elem_id for block in blocks]
+    assert "review" not in [block.elem_id for block in build_page(store, None).blocks.values()]

@@ -30,6 +30,10 @@ def test_labels_further_than_two_radii_are_listed_the_furthest_first() -> None:
         "point": [0, 1],
         "distance_px": [10, 11],
         "radii": [4, 2.2],
+        "x_px": [0, 0],
+        "y_px": [0, 0],
+        "predicted_x_px": [6, 0],
+        "predicted_y_px": [8, 11],
     }
 
 

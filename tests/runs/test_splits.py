@@ -133,6 +133,60 @@ def test_wrong_dropped_labels_are_one_clear_line(
         make_splits(Run(tmp_path), experiment, data)
 
 
+REVIEWED = (
+    "row,keypoint,decision,x_px,y_px\n3,nose_tip,move,41.50,44\n4,left_eye_center,drop,,\n5,nose_tip,keep,,\n"
+)
+
+
+def test_reviewed_labels_are_learned_where_they_were_moved_to(
+    tmp_path: Path, tiny_experiment: Path, data: FaceData
+):
+    reviewed = tmp_path / "reviewed.csv"
+    reviewed.write_text(REVIEWED)
+    experiment = load_experiment(str(tiny_experiment), [f"reviewed_labels={reviewed}"])
+    run = Run(tmp_path / "run")
+    run.path.mkdir()
+    split = make_splits(run, experiment, data)["four"]
+    nose, eye = KAGGLE15.names.index("nose_tip"), KAGGLE15.names.index("left_eye_center")
+    expected_px = data.training.keypoints.copy()
+    expected_px[3, nose], expected_px[4, eye] = (41.5, 44), np.nan
+    np.testing.assert_array_equal(split.kept_labels(data.training.keypoints), expected_px)
+    assert (data.training.keypoints[3, nose] == 40).all(), "and validated as they are"
+
+    reviewed.unlink()  # on another machine there is none: the run keeps what it read
+    split = make_splits(run, experiment, data)["four"]
+    np.testing.assert_array_equal(split.kept_labels(data.training.keypoints), expected_px)
+
+
+def test_other_decisions_are_another_run(tmp_path: Path, tiny_experiment: Path, data: FaceData):
+    reviewed = tmp_path / "reviewed.csv"
+    reviewed.write_text(REVIEWED)
+    experiment = load_experiment(str(tiny_experiment), [f"reviewed_labels={reviewed}"])
+    run = Run(tmp_path / "run")
+    run.path.mkdir()
+    make_splits(run, experiment, data)
+    reviewed.write_text(REVIEWED + "7,nose_tip,keep,,\n")
+    make_splits(run, experiment, data)  # what is kept changes nothing
+    reviewed.write_text(REVIEWED.replace("44", "45"))
+    with pytest.raises(UserError, match=r"^reviewed_labels: expected the decisions with which .* --fresh"):
+        make_splits(run, experiment, data)
+
+
+def test_reviewed_labels_go_on_with_those_who_continue(tmp_path: Path, tiny_experiment: Path, data: FaceData):
+    (tmp_path / "reviewed.csv").write_text(REVIEWED)
+    settings = [BY_SOURCE, f"reviewed_labels={tmp_path / 'reviewed.csv'}"]
+    splits = make_splits(Run(tmp_path), load_experiment(str(tiny_experiment), settings), data)
+    np.testing.assert_array_equal(splits["many"].reviewed_labels, splits["all"].reviewed_labels)
+    assert len(splits["many"].reviewed_labels) == 2
+
+
+def test_decisions_are_no_list_of_labels_to_drop(tmp_path: Path, tiny_experiment: Path, data: FaceData):
+    (tmp_path / "reviewed.csv").write_text(REVIEWED)
+    experiment = load_experiment(str(tiny_experiment), [f"dropped_labels={tmp_path / 'reviewed.csv'}"])
+    with pytest.raises(UserError, match=r"^dropped_labels: .*name the file as reviewed_labels"):
+        make_splits(Run(tmp_path), experiment, data)
+
+
 def test_no_label_need_be_dropped(tmp_path: Path, tiny_experiment: Path, data: FaceData):
     none = tmp_path / "far_labels.csv"
     none.write_text("row,keypoint\n")  # of a run without label outliers

@@ -1,4 +1,4 @@
-"""What the demo's gate hands on, and what it refuses."""
+"""What the gate of a page hands on, and what it refuses."""
 
 import asyncio
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fkd.deploy.demo_gate import Gate
+from fkd.deploy.page_gate import Gate
 
 UPLOAD, QUESTION = "/gradio_api/upload", "/gradio_api/queue/join"
 FILE_BYTES = 1000
@@ -25,8 +25,14 @@ class Page:
         await send({"type": "http.response.start", "status": 200})
 
 
-async def ask(gate: Gate, method: str, path: str, *messages: Any, then_nothing: bool = False) -> int | None:
-    """The status of the answer to a request that arrives in these messages; None where there is no answer."""
+async def ask(
+    gate: Gate, method: str, path: str, *messages: Any, then_nothing: bool = False, site: str = "same-origin"
+) -> int | None:
+    """The status of the answer to a request that arrives in these messages; None where there is no answer.
+
+    site: whose page sends it, as a browser says.
+    """
+    headers = [(b"sec-fetch-site", site.encode())]
     coming = iter(messages)
     sent: list[Any] = []
 
@@ -39,7 +45,7 @@ async def ask(gate: Gate, method: str, path: str, *messages: Any, then_nothing: 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await gate({"type": "http", "method": method, "path": path}, receive, send)
+    await gate({"type": "http", "method": method, "path": path, "headers": headers}, receive, send)
     return sent[0]["status"] if sent else None
 
 
@@ -81,6 +87,14 @@ def test_only_the_routes_of_the_page(
 ) -> None:
     assert asyncio.run(ask(gate, method, path.format(uploads=tmp_path))) == status
     assert len(page.bodies) == (status == 200)
+
+
+def test_pages_of_other_sites_send_nothing(gate: Gate, page: Page) -> None:
+    for path in (UPLOAD, QUESTION, "/gradio_api/component_server/"):
+        assert asyncio.run(ask(gate, "POST", path, part(9), site="cross-site")) == 403
+        assert asyncio.run(ask(gate, "POST", path, part(9))) == 200
+    assert page.bodies == [bytes(9)] * 3
+    assert asyncio.run(ask(gate, "GET", "/", site="cross-site")) == 200, "a link may lead here"
 
 
 def test_a_request_is_handed_on_whole(gate: Gate, page: Page) -> None:

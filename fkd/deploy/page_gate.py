@@ -1,4 +1,4 @@
-"""What the demo's server lets in: the routes of its page, and whole requests of a bounded size and time."""
+"""What the server of a page lets in: its own routes, and whole requests of a bounded size and time."""
 
 import asyncio
 import shutil
@@ -18,7 +18,8 @@ _READ = {
     f"{_API}/startup-events",  # what gradio asks itself
 }
 _READ_BELOW = ("/assets/", "/static/")
-_UPLOAD, _QUESTION = f"{_API}/upload", f"{_API}/queue/join"
+_UPLOAD = f"{_API}/upload"
+_QUESTIONS = (f"{_API}/queue/join", f"{_API}/component_server/")
 _QUESTION_BYTES = 2**16
 _AROUND_A_FILE_BYTES = 2**16  # the lines that part and name the files of an upload
 _ARRIVES_S = 60.0
@@ -45,7 +46,10 @@ class Gate:
     ) -> None:
         self._app, self._uploads = app, uploads
         self._most_arriving_bytes, self._arrives_s = arriving_bytes, arrives_s
-        self._most_bytes = {_UPLOAD: file_bytes + _AROUND_A_FILE_BYTES, _QUESTION: _QUESTION_BYTES}
+        self._most_bytes = {
+            _UPLOAD: file_bytes + _AROUND_A_FILE_BYTES,
+            **dict.fromkeys(_QUESTIONS, _QUESTION_BYTES),
+        }
         self._arriving_bytes = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -55,6 +59,8 @@ class Gate:
             await send({"type": "websocket.close"})
         elif scope["method"] in ("GET", "HEAD") and self._serves(scope["path"]):
             await self._app(scope, receive, send)
+        elif _is_of_another_site(scope):
+            await _refuse(send, 403, "this page takes nothing from others")
         elif scope["method"] == "POST" and scope["path"] in self._most_bytes:
             await self._let_in(scope, receive, send)
         else:
@@ -83,7 +89,7 @@ class Gate:
     async def _gather(self, body: bytearray, most_bytes: int, receive: Receive) -> None:
         """Fill `body` with all of a request's."""
         if shutil.disk_usage(self._uploads).free < _LEAST_FREE_BYTES:
-            raise _RefusedError(507, "the demo's disk is full; try again in ten minutes")
+            raise _RefusedError(507, "the disk is full; try again in ten minutes")
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -105,6 +111,11 @@ class _RefusedError(Exception):
 
 class _BrokenOffError(Exception):
     """The other side has gone."""
+
+
+def _is_of_another_site(scope: Message) -> bool:
+    """Whether a browser says that another site's page sends this."""
+    return dict(scope["headers"]).get(b"sec-fetch-site", b"same-origin") not in (b"same-origin", b"none")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -1,0 +1,106 @@
+"""The page of a review, in the browser of this machine alone, and what it may ask."""
+
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fkd.core.errors import UserError, first_problem
+from fkd.core.keypoints import LABEL_RANGE_PX
+from fkd.core.say import Say
+from fkd.data.faces import FaceData
+from fkd.data.label_decisions import Decision, Verdict
+from fkd.deploy.page_server import import_gradio, serve_page
+from fkd.deploy.review import Review
+from fkd.ensemble.suspect_labels import suspect_labels
+from fkd.experiment.store import Run
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+_HERE = "127.0.0.1"
+
+Answer = dict[str, Any]
+_Coordinate = Annotated[float, Field(ge=LABEL_RANGE_PX[0], le=LABEL_RANGE_PX[1], allow_inf_nan=False)]
+
+
+class _Question(BaseModel):
+    """What the page asks of a label in the list; verdict: None takes a decision back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    what: Literal["first", "show", "decide", "undo"]
+    position: int = Field(0, ge=0)
+    verdict: Verdict | None = None
+    moved_px: tuple[_Coordinate, _Coordinate] | None = None
+
+    def answer(self, review: Review) -> Answer:
+        """The label to show now; raises UserError as the review does, and for a move without a place."""
+        if (self.verdict == Verdict.MOVE) != (self.moved_px is not None):
+            raise UserError("expected a place for a label that is moved, and for no other")
+        if self.what == "first":
+            return review.first()
+        if self.what == "show":
+            return review.show(self.position)
+        if self.what == "undo":
+            return review.undo(self.position)
+        decision = None if self.verdict is None else Decision(self.verdict, self.moved_px)
+        return review.decide(self.position, decision)
+
+
+def open_review(run: Run, faces: FaceData, path: Path | None, say: Say, host: str = _HERE) -> Review:
+    """The review of a run's labels; path: of the CSV of decisions, None for `reviewed-<data>.csv` here.
+
+    Raises UserError for a host that others reach, as decisions are for the person at this machine, without
+    gradio, and as `suspect_labels` and `Review` do.
+    """
+    if host not in (_HERE, "localhost", "::1"):
+        raise UserError(f"--data: expected --host {_HERE}, as labels are reviewed there, received {host}")
+    import_gradio("review")  # before minutes are spent
+    path = path or Path(f"reviewed-{faces.name}.csv")
+    review = Review(suspect_labels(run, faces, say), faces, path)
+    say(f"{path}: each decision is written here at once; experiments learn from it as reviewed_labels")
+    return review
+
+
+def serve_review(review: Review, port: int, say: Say) -> None:
+    """Show a review on this machine until SIGINT or SIGTERM; raises UserError as `serve_page` does."""
+
+    def build() -> "gr.Blocks":
+        gradio = import_gradio("review")
+        with gradio.Blocks(title="fkd: review of labels", analytics_enabled=False) as page:
+            add_review(review)
+        return page
+
+    serve_page(build, _HERE, port, "look at the labels", say)
+    say(
+        f"{review.path}: {review.decided:,} decisions; to learn from them: make train-ensemble FRESH=1 "
+        f"SET=reviewed_labels={review.path}, or fkd train --fresh --set reviewed_labels={review.path}"
+    )
+
+
+def add_review(review: Review) -> "gr.HTML":
+    """Put a review into the page that is being built."""
+    lock = Lock()
+
+    def ask(question: Answer) -> Answer:  # gradio calls it by its name, with one value
+        try:
+            asked = _Question.model_validate(question)
+            with lock:
+                return asked.answer(review)
+        except ValidationError as error:
+            return {"problem": f"expected a label and a decision, received {first_problem(error)}"}
+        except UserError as error:
+            return {"problem": str(error)}
+
+    template, css, script = (
+        Path(__file__).with_name(f"review.{kind}").read_text() for kind in ("html", "css", "js")
+    )
+    return import_gradio("review").HTML(
+        html_template=template,
+        css_template=css,
+        js_on_load=script,
+        server_functions=[ask],
+        elem_id="review",
+    )
