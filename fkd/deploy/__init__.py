@@ -2,6 +2,8 @@
 
 photos         the points of the faces in whole photos
 photo_drawing  photos drawn with their points
+face_follower  faces followed from picture to picture, their points kept steady
+camera         the points of the faces before a camera, for the demo
 films          the points of the faces in films, drawn steadily
 demo           a page to drop a photo on
 review         labels that look wrong, and what is decided on them

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 from html import escape
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import cv2
@@ -17,6 +18,7 @@ from fkd.core.keypoints import IMAGE_SIZE_PX
 from fkd.core.say import Say
 from fkd.data.face_finder import find_faces_in_photo
 from fkd.data.photos import MAX_MEGAPIXELS, read_photo
+from fkd.deploy.camera import add_camera
 from fkd.deploy.page_server import MAX_FILE_BYTES, MB, import_gradio, serve_page
 from fkd.deploy.photos import FacePoints, count_faces, draw_on_photo, predict_squares
 from fkd.deploy.review import Review
@@ -71,30 +73,38 @@ def build_page(store: Path, run: str | None, review: Review | None = None) -> "g
     runs = {_name(store, other): other for other in [first, *_runs_that_predict(store)]}
     load = lru_cache(_RUNS_IN_MEMORY)(_load)
     load(first)
+    lock = Lock()  # an ensemble is for one thread at a time
 
     def answer(upload: str | None, name: str) -> Answer:
         try:
-            return answer_photo(load(runs[name]), Path(upload)) if upload else (None, "", [])
+            with lock:
+                return answer_photo(load(runs[name]), Path(upload)) if upload else (None, "", [])
         except UserError as error:
             raise gr.Error(escape(str(error), quote=False), duration=None, print_exception=False) from error
 
+    def load_by_name(name: str) -> Ensemble:
+        if name not in runs:
+            raise UserError(f"expected the name of a run, received {name!r:.100}")
+        return load(runs[name])
+
     with gr.Blocks(title="fkd: points of faces", analytics_enabled=False) as page:
-        if review is None:
-            _add_photo(list(runs), _name(store, first), answer)
-        else:
-            with gr.Tab("Photo"):
-                _add_photo(list(runs), _name(store, first), answer)
+        gr.Markdown(_ABOUT)
+        chosen = gr.Dropdown(list(runs), value=_name(store, first), label="Run", elem_id="run")
+        with gr.Tab("Photo"):
+            _add_photo(chosen, answer)
+        with gr.Tab("Camera"):
+            camera = add_camera(load_by_name, _name(store, first), lock)
+        if review is not None:
             with gr.Tab("Labels"):
                 add_review(review)
+        chosen.change(lambda name: name, chosen, camera, api_visibility="private")
     return page
 
 
-def _add_photo(runs: Sequence[str], first: str, answer: Callable[[str | None, str], Answer]) -> None:
+def _add_photo(chosen: "gr.Dropdown", answer: Callable[[str | None, str], Answer]) -> None:
     """Put what answers a photo into the page that is being built."""
     import gradio as gr
 
-    gr.Markdown(_ABOUT)
-    chosen = gr.Dropdown(list(runs), value=first, label="Run", elem_id="run")
     with gr.Row():
         photo = gr.Image(
             label="Photo",
@@ -123,7 +133,6 @@ def _add_photo(runs: Sequence[str], first: str, answer: Callable[[str | None, st
         answer,
         inputs=[photo, chosen],
         outputs=[drawn, said, table],
-        concurrency_limit=1,  # an ensemble is for one thread at a time
         api_visibility="private",
     )
 

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fkd.core.errors import UserError
+from pydantic import ValidationError
+
+from fkd.core.errors import UserError, first_problem
 from fkd.core.interrupt import stop_on_signals
 from fkd.core.say import Say
 from fkd.deploy.page_gate import Gate
@@ -24,6 +26,13 @@ MB = 2**20
 MAX_FILE_BYTES = 20 * MB
 # Uploads live for ten minutes, so that another run can be tried on the same photo; the end deletes all.
 _LOOK_FOR_OLD_UPLOADS_S, _UPLOAD_LIVES_S = 60, 600
+# A phone's width belongs to the pictures.
+_CSS = """@media (max-width: 600px) {
+  .gradio-container > .main { padding: 12px; }
+  .html-container { padding-inline: 0; }
+}
+"""
+_PARTS = ("html", "css", "js")
 _FONTS = ("system-ui", "sans-serif")  # those of the reader's system: none are fetched
 
 
@@ -35,6 +44,34 @@ def import_gradio(verb: str) -> ModuleType:
     except ImportError as error:
         raise UserError(f"fkd {verb}: expected the package gradio, received none; run make {verb}") from error
     return gradio
+
+
+def page_part(name: str, answer: Callable[[Any], dict[str, Any]], value: str = "") -> "gr.HTML":
+    """A part of the page that is being built, from NAME.html, .css and .js beside this module.
+
+    answer: takes what the script asks by `server.ask`, and gives what it is to show; with a UserError or a
+    pydantic ValidationError the script gets its words as `problem`.
+    """
+
+    def ask(question: Any) -> dict[str, Any]:  # gradio calls it by its name, with one value
+        try:
+            return answer(question)
+        except ValidationError as error:
+            return {"problem": f"expected what the page asks, received {first_problem(error)}"}
+        except UserError as error:
+            return {"problem": str(error)}
+
+    template, css, script = (Path(__file__).with_name(f"{name}.{kind}").read_text() for kind in _PARTS)
+    import gradio as gr
+
+    return gr.HTML(
+        value=value,
+        html_template=template,
+        css_template=css,
+        js_on_load=script,
+        server_functions=[ask],
+        elem_id=name,
+    )
 
 
 def serve_page(
@@ -60,7 +97,7 @@ def serve_page(
                 max_file_size=MAX_FILE_BYTES,
                 app_kwargs={"middleware": [_gate(uploads)]},
                 theme=_theme(),
-                css=css,
+                css=_CSS + css,
                 footer_links=[],
                 run_history=False,  # the browser's own record of photos and results
                 enable_monitoring=False,

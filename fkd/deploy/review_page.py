@@ -4,14 +4,14 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from fkd.core.errors import UserError, first_problem
+from fkd.core.errors import UserError
 from fkd.core.keypoints import LABEL_RANGE_PX
 from fkd.core.say import Say
 from fkd.data.faces import FaceData
 from fkd.data.label_decisions import Decision, Verdict
-from fkd.deploy.page_server import import_gradio, serve_page
+from fkd.deploy.page_server import import_gradio, page_part, serve_page
 from fkd.deploy.review import Review
 from fkd.ensemble.suspect_labels import suspect_labels
 from fkd.experiment.store import Run
@@ -84,23 +84,9 @@ def add_review(review: Review) -> "gr.HTML":
     """Put a review into the page that is being built."""
     lock = Lock()
 
-    def ask(question: Answer) -> Answer:  # gradio calls it by its name, with one value
-        try:
-            asked = _Question.model_validate(question)
-            with lock:
-                return asked.answer(review)
-        except ValidationError as error:
-            return {"problem": f"expected a label and a decision, received {first_problem(error)}"}
-        except UserError as error:
-            return {"problem": str(error)}
+    def answer(question: Any) -> Answer:
+        asked = _Question.model_validate(question)
+        with lock:
+            return asked.answer(review)
 
-    template, css, script = (
-        Path(__file__).with_name(f"review.{kind}").read_text() for kind in ("html", "css", "js")
-    )
-    return import_gradio("review").HTML(
-        html_template=template,
-        css_template=css,
-        js_on_load=script,
-        server_functions=[ask],
-        elem_id="review",
-    )
+    return page_part("review", answer)

@@ -98,7 +98,7 @@ def demo(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watc
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with (
-        chromium() as browser,
+        chromium(camera=write_camera(tmp_path_factory.mktemp("camera"))) as browser,
         subprocess.Popen(
             [sys.executable, "-c", SERVE, store, str(port)],
             stdout=subprocess.PIPE,
@@ -117,6 +117,14 @@ def demo(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watc
             server.send_signal(signal.SIGTERM)
             assert server.wait(timeout=20) == 0
     assert not list(uploads.iterdir())
+
+
+def write_camera(folder: Path) -> Path:
+    """A film for the browser to take for its camera: the drawn face in each picture."""
+    path = folder / "camera.mjpeg"
+    picture = photo_with_faces((480, 640), [(LEFT_PX, TOP_PX, SIDE_PX)], [0])
+    path.write_bytes(cv2.imencode(".jpg", picture)[1].tobytes() * 10)
+    return path
 
 
 def drop(demo: Watched, path: Path) -> None:
@@ -182,6 +190,28 @@ def test_a_dropped_photo_comes_back_with_points_in_the_right_place(
         assert table_cut_px(demo) <= 0
     elsewhere = [address for address in demo.addresses if "127.0.0.1" not in address.split("/", 3)[2]]
     assert [address for address in elsewhere if not address.startswith(("data:", "blob:"))] == []
+    assert demo.problems == []
+
+
+def test_a_camera_shows_its_faces_with_their_points(demo: Watched) -> None:
+    demo.page.get_by_role("tab", name="Camera").click()
+    switch = demo.page.locator(".camera .switch")
+    switch.click()
+    demo.page.wait_for_selector(".camera .said:has-text('1 face, ')")
+    for width_px in WIDTHS_PX:
+        demo.page.set_viewport_size({"width": width_px, "height": 1000})
+        assert overflow_px(demo.page) <= 0
+    assert demo.page.locator(".view").bounding_box()["width"] > 0.6 * WIDTHS_PX[-1]
+    switch.click()
+    # The last picture stays, with green dots on it; the face's own pixels are grey.
+    green = demo.page.evaluate(
+        """() => {
+            const view = document.querySelector(".view")
+            const { data } = view.getContext("2d").getImageData(0, 0, view.width, view.height)
+            return data.reduce((sum, value, i) => sum + (i % 4 == 1 && value > data[i - 1] + 100), 0)
+        }"""
+    )
+    assert green > 15 * 10, "pixels of fifteen dots"
     assert demo.problems == []
 
 
@@ -279,6 +309,10 @@ def test_labels_are_reviewed_on_a_tab_of_the_same_page(store: Path, tmp_path: Pa
     suspect = SuspectLabel(3, 0, (50, 60), (40, 60), 2.5, 4.0, True)
     review = Review([suspect], small_faces(), tmp_path / "reviewed.csv")
     blocks = build_page(store, None, review).blocks.values()
-    assert [block.label for block in blocks if block.get_block_name() == "tabitem"] == ["Photo", "Labels"]
+    assert [block.label for block in blocks if block.get_block_name() == "tabitem"] == [
+        "Photo",
+        "Camera",
+        "Labels",
+    ]
     assert "review" in [block.elem_id for block in blocks]
     assert "review" not in [block.elem_id for block in build_page(store, None).blocks.values()]

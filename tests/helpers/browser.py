@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -18,6 +19,7 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+_CAMERA_FLAGS = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,14 @@ class Watched:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """A browser without a window; skips the test where there is none."""
+def chromium(camera: Path | None = None) -> Iterator[Browser]:
+    """A browser without a window; skips the test where there is none. camera: a film (MJPEG) in its place."""
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("no browser: install Debian's package chromium")
+    flags = [*_FLAGS, *_CAMERA_FLAGS, f"--use-file-for-fake-video-capture={camera}"] if camera else _FLAGS
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=flags)
         yield browser
         browser.close()
 
