@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fkd.deploy.photos import FacePoints
     from fkd.ensemble.ensemble import Ensemble
+    from fkd.report.run_page import Figures
 
 __version__ = "0.1.0"
-__all__ = ["Ensemble", "__version__", "load", "predict_photo"]
+__all__ = ["Ensemble", "__version__", "figures", "load", "predict_photo"]
 
 
 def load(run: str | Path) -> "Ensemble":
@@ -55,6 +56,29 @@ def load(run: str | Path) -> "Ensemble":
     folder = Path(run)
     found = find_run(folder.parent, folder.name) if folder.is_dir() else find_run(DEFAULT_STORE, str(run))
     return load_ensemble(found, lambda line: None)
+
+
+def figures(ensemble: "Ensemble", data: str = "auto") -> "Figures":
+    """The figures of a run's report, to look at one by one, as in a notebook.
+
+    Args:
+        ensemble: what `load` gives.
+        data: those that the run was trained on: `auto`, `kaggle`, `synthetic` or a folder.
+
+    Returns:
+        The figures by name. A notebook shows one as the report does; its `draw()` gives a matplotlib figure
+        in your own style.
+
+    Raises:
+        UserError: the data cannot be read, or are not those that the run was trained on.
+
+    Example: docs/first-look.ipynb.
+    """
+    from fkd.data.source import load_data
+    from fkd.report.run_page import run_figures
+
+    schema = ensemble.experiment.schema_points
+    return run_figures(ensemble.run, load_data(data, lambda line: None, schema))
 
 
 def predict_photo(ensemble: "Ensemble", photo: str | Path) -> "list[FacePoints]":

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 def data(request: Request, console: Console) -> None:
     """Read (download, generate) the data and say what is in it."""
     console.print(*summarise(load_data(request.data, console.print)), sep="\n")
+    console.print("Next: make explore shows them on a page, make train-ensemble learns from them")
 
 
 def train(
@@ -130,7 +131,9 @@ def status(request: Request, console: Console) -> None:
 
 def select(request: Request, console: Console) -> None:
     """Choose the members that validate well; reads saved predictions and loads no network."""
-    _select(request, console)
+    choice = _select(request, console)
+    verb = "report" if choice.faces.lookup.empty else "submit"
+    console.print(f"{choice.run.path}: members are chosen; next: make {verb}, or fkd {verb}")
 
 
 def submit(request: Request, console: Console, to_kaggle: str | None = None) -> None:
@@ -162,6 +165,10 @@ def submit(request: Request, console: Console, to_kaggle: str | None = None) -> 
     if to_kaggle is not None:
         submit_to_kaggle(run, to_kaggle, console.print)
         _write_report(run, faces, console, predictions, choice.validations)
+    elif faces.solution is None:
+        console.print('Next: fkd submit --to-kaggle "what this is", or make submit KAGGLE="what this is"')
+    else:
+        console.print("Next: make demo, a page to drop a photo on; fkd predict for photos and films")
 
 
 def score_files(submission: Path, solution: Path, console: Console) -> None:
@@ -187,7 +194,7 @@ def explore(request: Request, console: Console, path: Path | None) -> None:
         sections.append(augmentation_section(faces, experiment))
     path = path or Path(f"explore-{faces.name}.html")
     atomic_write_bytes(path, page_html(f"The faces of {faces.name}", sections).encode())
-    console.print(f"{path}: figures of the data; open it in a browser")
+    console.print(f"{path}: figures of the data; open it in a browser; next: make train-ensemble")
 
 
 def predict(
@@ -373,7 +380,9 @@ def _select(request: Request, console: Console) -> "Choice":
     write_selection(run, choice.reports)
     write_radii(run, choice.validations, choice.without_source)
     outliers = list_label_outliers(run, choice.validations, faces, choice.by_source)
-    console.print(f"{run.label_outliers}: {outliers:,} label outliers, far from the predictions, to look at")
+    console.print(
+        f"{run.label_outliers}: {outliers:,} label outliers, far from the predictions; make review shows them"
+    )
     return choice
 
 

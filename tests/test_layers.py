@@ -36,6 +36,7 @@ FURTHER_TESTS = {
     "test_damaged_runs.py": "damaged runs, file by file and verb by verb",
     "test_fkd.py": "the package's front door",
     "test_fuzz.py": "random damage to all that fkd reads",
+    "test_notebook.py": "the notebook in docs/",
     "test_layers.py": "the package's order",
     "test_requirements.py": "the lock files",
     "report/test_pages_in_a_browser.py": "pages as a browser shows them",

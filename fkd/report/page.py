@@ -45,6 +45,10 @@ class Figure:
     draw: Callable[[], matplotlib.figure.Figure]
     draw_narrow: Callable[[], matplotlib.figure.Figure] | None = None
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: as on the page."""
+        return _figure(self)
+
 
 @dataclass(frozen=True)
 class Section:

@@ -99,4 +99,7 @@ def _next(record: RunRecord, faces: FaceData) -> str:
         return f"fkd export {words}, or fkd predict with a photo."
     if not is_there(record.run.submission):
         return f"fkd submit {words}, which predicts the test images."
-    return f"fkd submit {words} --to-kaggle MESSAGE, or look at the label-outlier faces below."
+    review = f"fkd review {words}, which shows the labels that look wrong"
+    if faces.solution is not None:
+        return f"{review}, or fkd demo, a page to drop a photo on."
+    return f"fkd submit {words} --to-kaggle MESSAGE, or {review}."

@@ -10,7 +10,7 @@ from small_run import small_faces, write_run
 import fkd.report.run_page
 from fkd.ensemble.choice import choose_members
 from fkd.report.page import Opening, Section
-from fkd.report.run_page import write_report
+from fkd.report.run_page import run_figures, write_report
 
 FACES = small_faces()
 Pages = list[tuple[str, Sequence[Section]]]
@@ -45,6 +45,16 @@ def test_data_and_augmentation_come_before_what_came_of_the_run(tmp_path: Path, 
     ]
     assert run.report.read_text(encoding="utf-8") == "the page, in Ærø"
     assert _text(sections, "Predictions") == "There are none yet; `fkd submit` makes them."
+
+
+def test_the_figures_of_the_page_are_objects_with_names(tmp_path: Path):
+    figures = run_figures(write_run(tmp_path, FACES), FACES)
+    assert "training-curves: RMSE of every member by epoch" in repr(figures).splitlines()
+    assert len(figures) == len(list(figures)) > 10
+    assert figures["training-curves"].draw().axes
+    assert 'id="training-curves"' in figures["training-curves"]._repr_html_()
+    with pytest.raises(KeyError, match="errors: no such figure; those there are: faces, mean-face, "):
+        figures["errors"]
 
 
 def test_predictions_and_validations_that_are_at_hand_are_shown(

@@ -65,7 +65,9 @@ def test_the_score_comes_first_where_labels_are_known(tmp_path: Path):
     opening = _summary(run, solution=solution)
     assert opening.answers[0].value == f"{np.sqrt((9 + 16) / 2):.3f} px"
     assert opening.answers[0].meaning == "RMSE of the submission against the hidden labels"
-    assert opening.text.startswith("Next: fkd submit tiny --data faces --to-kaggle MESSAGE, or look at")
+    assert opening.text.startswith(
+        "Next: fkd review tiny --data faces, which shows the labels that look wrong, "
+    )
     submitted.iloc[:7].to_csv(run.submission, index=False)  # no longer what fkd wrote
     assert "to expect" in _summary(run, solution=solution).answers[0].meaning
 
