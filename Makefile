@@ -50,7 +50,7 @@ SETTINGS := $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train-ensemble submit data explore report status select compare demo review onnx ray resnet test lint types chaos fuzz gradients bench gpu-wheels gpu-check bench-report lock docs clean
+.PHONY: help train-ensemble submit data explore report status select compare demo review onnx ray resnet test lint types chaos fuzz gradients screenshots bench gpu-wheels gpu-check bench-report lock docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -127,6 +127,9 @@ fuzz: .venv/test ## Damage inputs, run files and arguments N times and hold fkd 
 
 gradients: .venv/test ## Compare the gradients of small networks with oneDNN and without it (4 minutes)
 	.venv/bin/python tests/helpers/gradient_sweep.py
+
+screenshots: .venv/test ## Take the pictures of the pages in docs/ anew, from the run quick-synthetic
+	.venv/bin/python tests/helpers/screenshots.py
 
 bench: .venv/test $(if $(or $(filter rivals whole_photos,$(TOPICS)),$(if $(TOPICS),,all)),.venv/rivals/installed) ## Run the benchmarks and write experiments/BENCHMARKS.md (TOPICS="reading training": only these)
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt

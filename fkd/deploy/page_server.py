@@ -28,8 +28,8 @@ MAX_FILE_BYTES = 20 * MB
 _LOOK_FOR_OLD_UPLOADS_S, _UPLOAD_LIVES_S = 60, 600
 # A phone's width belongs to the pictures.
 _CSS = """@media (max-width: 600px) {
-  .gradio-container > .main { padding: 12px; }
-  .html-container { padding-inline: 0; }
+  .gradio-container .main { padding: 12px !important; }
+  .html-container { padding-inline: 0 !important; }
 }
 """
 _PARTS = ("html", "css", "js")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-WIDTHS_PX = (390, 1440)  # a phone, a desk
+WIDTHS_PX = PHONE_PX, DESK_PX = 390, 1440
 _FLAGS = (
     "--no-sandbox",  # Chromium refuses to be run by root with one
     "--disable-gpu",
