@@ -305,12 +305,13 @@ def compare(
     the CSV of the same name beside the file. A table whose data are not at hand keeps its former figures.
     """
     from fkd.report.comparison import compare_table, load_comparison, unmeasured_table
+    from fkd.report.comparison_curves import learning_curves, write_curves
     from fkd.report.comparison_tables import write_tables
 
     comparison = load_comparison(file, only)
     if only and not stop:
         raise UserError(f"{', '.join(only)}: experiments are named to be trained; add --train")
-    tables, folder = {}, str(store or comparison.store)
+    tables, curves, folder = {}, {}, str(store or comparison.store)
     for table in comparison.tables:
         settings = {row: (*comparison.budget, *row.settings) for row in table.rows}
         requests = {row: Request(row.experiment, table.data, settings[row], folder) for row in table.rows}
@@ -330,7 +331,9 @@ def compare(
             continue
         runs = {row: request.resolve() for row, request in requests.items()}
         tables[table.title] = compare_table(table, runs, faces, command)
+        curves[table.title] = learning_curves(runs)
     write_tables(file, tables, console.print)
+    write_curves(file, curves, console.print)
 
 
 def _write_report(

@@ -1,7 +1,5 @@
 """On what the benchmarks run and where their results are: data, machine, versions, day; folders."""
 
-import os
-import platform
 from datetime import date
 from pathlib import Path
 
@@ -28,21 +26,11 @@ def data_folder() -> Path:
 
 
 def conditions(folder: Path) -> dict[str, str]:
-    """Provenance of a benchmark, as a run has it, with processor, cores, GPU and day."""
+    """Provenance of a benchmark, as a run has it, with GPU and day."""
     from fkd.training.device import gpus_of_the_driver  # loads Keras
 
     return {
         "date": date.today().isoformat(),
-        "processor": _processor(),
-        "cores": str(len(os.sched_getaffinity(0))),
         "gpu": "; ".join(gpus_of_the_driver()) or "none",
         **provenance(load_data(str(folder), lambda line: None)),
     }
-
-
-def _processor() -> str:
-    """The processor's name as Linux tells it, else as Python does."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())

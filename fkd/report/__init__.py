@@ -9,6 +9,7 @@ page               one HTML file without scripts
 style              colours, light and dark
 tables             tables for the terminal
 comparison         systems side by side, from stored runs
+comparison_curves  how fast they learn, as a CSV and a figure
 comparison_tables  their tables, as Markdown and CSV
 markdown           the part of a Markdown file that a command writes
 figures/           the figures

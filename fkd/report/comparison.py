@@ -59,6 +59,7 @@ _HEADINGS: dict[Measure, str] = {
     "minutes": "minutes a member",
 }
 _COSTS = ("networks", "parameters", "images/s", "epochs", "images seen by each")
+MADE_BY = ("seed", "code", "machine")
 _POLICIES: dict[str, Literal["best", "all", "greedy"]] = {"best": "best", "all": "all", "chosen": "greedy"}
 
 
@@ -138,11 +139,16 @@ def compare_table(
     for row in table.rows:
         line: dict[str, Any] = {"system": row.system}
         if row in finished:
-            line |= _costs(finished[row][0], histories[row])
+            line |= _costs(finished[row][0], histories[row]) | _made_by(*finished[row])
             found = measures[row] | {"behind_first_px": measures[row]["rmse_px"] - first_px}
             line |= {_HEADINGS[name]: found[name] for name in table.measures}
         lines.append(line | _words(row, command) | {"checksum": _checksum(row, runs[row][0], faces)})
     return _as_frame(table, lines)
+
+
+def finished_histories(runs: Mapping[Row, tuple[Experiment, Run]]) -> dict[Row, Histories]:
+    """The histories of the rows whose runs are finished."""
+    return {row: _read_histories(*run) for row, run in runs.items() if _is_finished(*run)}
 
 
 def unmeasured_table(table: Table, command: str) -> pd.DataFrame:
@@ -157,7 +163,19 @@ def _words(row: Row, command: str) -> dict[str, Any]:
 def _as_frame(table: Table, lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     remark = "remark" if any(row.remark for row in table.rows) else "published"
     measured = (_HEADINGS[name] for name in table.measures)
-    return pd.DataFrame(lines, columns=["system", *_COSTS, *measured, remark, "command", "checksum"])
+    return pd.DataFrame(
+        lines, columns=["system", *_COSTS, *measured, remark, *MADE_BY, "command", "checksum"]
+    )
+
+
+def _made_by(experiment: Experiment, run: Run) -> dict[str, str]:
+    """What trained a row: its seed and how many networks were drawn from it, the code, the machine."""
+    made = run.read_provenance()
+    members = " + ".join(str(one.members) for one in experiment.specialists.values())
+    # Earlier versions name neither the processor nor its cores.
+    machine = f"{made['processor']}, {made['cores']} cores" if "cores" in made else made.get("machine", "")
+    seed = f"{experiment.seed}, {members} members"
+    return dict(zip(MADE_BY, (seed, made.get("commit", ""), machine), strict=True))
 
 
 def _checksum(row: Row, experiment: Experiment, faces: FaceData) -> str:

@@ -11,13 +11,14 @@ from fkd.core.errors import UserError, one_line
 from fkd.core.files import atomic_write_bytes, is_there, read_regular
 from fkd.core.say import Say
 from fkd.data.csv_cells import LARGEST_TABLE_BYTES
+from fkd.report.comparison import MADE_BY
 from fkd.report.markdown import replace_part
 from fkd.report.tables import markdown_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_IN_THE_CSV_ALONE = ["checksum", "command"]
+_IN_THE_CSV_ALONE = ["checksum", "command", *MADE_BY]
 # A page shows at most this many columns; of more, these are left out one by one.
 _COLUMNS_AT_MOST = 7
 _LEAST_TELLING = ("networks", "epochs", "images seen by each", "images/s", "parameters")

@@ -100,19 +100,24 @@ def status_table(run_name: str, members: Sequence[MemberStatus]) -> Table:
 
 
 def markdown_table(table: pd.DataFrame) -> str:
-    """A table in Markdown; `not run` for what is not known."""
+    """A table in Markdown; `not run` in lines without any number, `-` for a number that others lack."""
     import pandas as pd  # slow to load
 
     rule = ["---:" if pd.api.types.is_numeric_dtype(table[column]) else "---" for column in table]
-    lines = [list(table.columns), rule, *([_cell(value) for value in row] for row in table.to_numpy(object))]
+    known = table.select_dtypes("number").notna().any(axis=1)
+    cells = (
+        [_cell(value, "-" if is_run else "not run") for value in row]
+        for row, is_run in zip(table.to_numpy(object), known, strict=True)
+    )
+    lines = [list(table.columns), rule, *cells]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, missing: str) -> str:
     import pandas as pd  # slow to load
 
     if pd.isna(value):
-        return "not run"
+        return missing
     if not isinstance(value, int | float):
         return str(value)
     if float(value).is_integer():

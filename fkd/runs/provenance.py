@@ -1,5 +1,6 @@
 """What a run was made of: code, packages, machine and data."""
 
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -19,10 +20,20 @@ def provenance(data: FaceData) -> dict[str, str]:
         "commit": _commit(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "cores": str(os.cpu_count()),
         **versions,
         "data": data.name,
         "data_checksum": data.checksum,
     }
+
+
+def processor() -> str:
+    """The processor's name as Linux tells it, else as Python does."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 def _version(package: str) -> str | None:
