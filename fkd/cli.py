@@ -2,7 +2,6 @@
 
 import gc
 import io
-import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -116,15 +115,19 @@ def train(
     from fkd.runs.engines.engine import Engine
 
     with stop_on_signals() as stop:
-        pipeline.train(
-            _request(experiment, data, set_, store),
-            _console(),
-            stop,
-            fresh=fresh,
-            tensorboard=tensorboard,
-            ec2_notice=bool(spot_notice),
-            engine=Engine(engine.value, jobs, at_once, address),
-        )
+        try:
+            pipeline.train(
+                _request(experiment, data, set_, store),
+                _console(),
+                stop,
+                fresh=fresh,
+                tensorboard=tensorboard,
+                ec2_notice=bool(spot_notice),
+                engine=Engine(engine.value, jobs, at_once, address),
+            )
+        except InterruptedTrainingError as error:
+            without = ", but without --fresh (make: FRESH=1), which would begin anew" if fresh else ""
+            raise InterruptedTrainingError(f"{error}{without}") from error
 
 
 @app.command()
@@ -334,8 +337,6 @@ def tune(
 
 def main() -> None:
     """Run the command; a user's mistake, a full disk or a missing right becomes one line and status 1."""
-    # TensorFlow's start-up notes are of no use to the person at the terminal.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for stream in (sys.stdout, sys.stderr):  # a name they cannot show is not to end the work
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

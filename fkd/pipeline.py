@@ -17,23 +17,23 @@ from fkd.core.files import atomic_write_bytes
 from fkd.core.interrupt import StopRequest
 from fkd.core.keypoints import schema_of
 from fkd.data.faces import FaceData
-from fkd.data.source import load_data
+from fkd.data.source import load_data, name_data
 from fkd.data.summary import summarise
 from fkd.ensemble.distillation import distilled_splits, find_distilled_run
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
-from fkd.experiment.store import Run, is_done, move_aside, open_run, runs_in, write_experiment
+from fkd.experiment.store import Run, is_done, open_run, runs_in, write_experiment
 from fkd.report.figures.faces import faces_png
 from fkd.report.tables import estimates_table, radii_table, score_table, selection_table, status_table
 from fkd.runs.engines.engine import HERE, Engine, claim_devices, opened
 from fkd.runs.job import Job
-from fkd.runs.locks import members_in_training
 from fkd.runs.progress import Progress
 from fkd.runs.provenance import provenance
 from fkd.runs.remote.session import remote_session
-from fkd.runs.request import Request
+from fkd.runs.request import Request, make_room
 from fkd.runs.search.space import read_space
 from fkd.runs.search.trials import SearchPlan, draw_trials, specialist_to_search, write_results
+from fkd.runs.splits import check_labels
 from fkd.runs.status import run_status
 
 if TYPE_CHECKING:
@@ -45,7 +45,10 @@ if TYPE_CHECKING:
 def data(request: Request, console: Console) -> None:
     """Read (download, generate) the data and say what is in it."""
     console.print(*summarise(load_data(request.data, console.print)), sep="\n")
-    console.print("Next: make explore shows them on a page, make train-ensemble learns from them")
+    words = request.make_words
+    console.print(
+        f"Next: make explore{words} shows them on a page, make train-ensemble{words} learns from them"
+    )
 
 
 def train(
@@ -65,8 +68,11 @@ def train(
     """
     experiment, run = request.resolve()
     faces = load_data(request.data, console.print, experiment.schema_points)
+    verb = "select" if faces.lookup.empty else "submit"
+    if fresh or not run.experiment.exists():
+        check_labels(experiment, faces)  # before anything is moved or written
     if fresh:
-        _move_aside(request, run, console)
+        make_room(request, run, console.print)
     with _remote(request, run, console) as remote:
         if not run.experiment.exists():
             from fkd.training.callbacks import try_callbacks
@@ -84,6 +90,7 @@ def train(
         if not unfinished:
             _bring_together(run, experiment, remote)
             console.print(f"{run.path}: nothing to train, all {len(experiment.members)} members are done")
+            console.print(f"Next: make {verb}{request.make_words}")
             return
         from fkd.runs.spot import watch_ec2  # loads what speaks HTTP
 
@@ -102,8 +109,7 @@ def train(
             console.print(f"{run.path}: training {len(unfinished)} of {len(job.members)} members on {where}")
             with progress.shown(), watch_ec2(stop, progress.say) if ec2_notice else nullcontext():
                 train_members(job, progress, stop, remote)
-        verb = "select" if faces.lookup.empty else "submit"
-        console.print(f"{run.path}: all are done; next: make {verb}, or fkd {verb} with the same arguments")
+        console.print(f"{run.path}: all are done; next: make {verb}{request.make_words}")
 
 
 def status(request: Request, console: Console) -> None:
@@ -133,11 +139,15 @@ def select(request: Request, console: Console) -> None:
     """Choose the members that validate well; reads saved predictions and loads no network."""
     choice = _select(request, console)
     verb = "report" if choice.faces.lookup.empty else "submit"
-    console.print(f"{choice.run.path}: members are chosen; next: make {verb}, or fkd {verb}")
+    console.print(f"{choice.run.path}: members are chosen; next: make {verb}{request.make_words}")
 
 
 def submit(request: Request, console: Console, to_kaggle: str | None = None) -> None:
     """Select, predict the test images, write the CSV, score it; `to_kaggle`: a message to upload it with."""
+    from fkd.ensemble.kaggle_upload import require_kaggle, submit_to_kaggle
+
+    if to_kaggle is not None:
+        require_kaggle(name_data(request.data))
     choice = _select(request, console)
     run, experiment, faces = choice.run, choice.experiment, choice.faces
     if faces.lookup.empty:
@@ -146,7 +156,6 @@ def submit(request: Request, console: Console, to_kaggle: str | None = None) -> 
             "fkd select says how the members validate"
         )
 
-    from fkd.ensemble.kaggle_upload import submit_to_kaggle
     from fkd.ensemble.predict import predict_test_images
     from fkd.ensemble.submission import score_sentence, submission_table, write_submission
     from fkd.training.device import require_visible_gpu
@@ -166,7 +175,7 @@ def submit(request: Request, console: Console, to_kaggle: str | None = None) -> 
         submit_to_kaggle(run, to_kaggle, console.print)
         _write_report(run, faces, console, predictions, choice.validations)
     elif faces.solution is None:
-        console.print('Next: fkd submit --to-kaggle "what this is", or make submit KAGGLE="what this is"')
+        console.print(f'Next: make submit{request.make_words} KAGGLE="what this is"')
     else:
         console.print("Next: make demo, a page to drop a photo on; fkd predict for photos and films")
 
@@ -194,7 +203,8 @@ def explore(request: Request, console: Console, path: Path | None) -> None:
         sections.append(augmentation_section(faces, experiment))
     path = path or Path(f"explore-{faces.name}.html")
     atomic_write_bytes(path, page_html(f"The faces of {faces.name}", sections).encode())
-    console.print(f"{path}: figures of the data; open it in a browser; next: make train-ensemble")
+    console.print(f"{path}: figures of the data; open it in a browser")
+    console.print(f"Next: make train-ensemble{request.make_words}")
 
 
 def predict(
@@ -246,7 +256,7 @@ def review(request: Request, console: Console, path: Path | None, port: int) -> 
     faces = load_data(request.data, console.print, asked_for.schema_points)
     with _remote(request, run, console) as remote:
         _bring_together(run, run.read_experiment(), remote)
-    serve_review(open_review(run, faces, path, console.print), port, console.print)
+    serve_review(open_review(run, faces, path, console.print), port, request.make_words, console.print)
 
 
 def export(request: Request, console: Console, folder: Path, formats: Sequence[str]) -> None:
@@ -347,17 +357,6 @@ def _write_report(
 
     write_report(run, faces, predictions_px, validations)
     console.print(f"{run.report}: the report; open it in a browser")
-
-
-def _move_aside(request: Request, run: Run, console: Console) -> None:
-    """Make room for a fresh run; raises UserError while the former one is being trained."""
-    if request.store_url:
-        raise UserError(f"--fresh: {request.store} keeps its runs; name another prefix to train anew")
-    if not run.path.exists():
-        return
-    if busy := members_in_training(run):
-        raise UserError(f"--fresh: {run.path}: {', '.join(busy)} is being trained; stop that process first")
-    console.print(f"{run.path}: the former run, moved aside to {move_aside(run)}")
 
 
 def _select(request: Request, console: Console) -> "Choice":

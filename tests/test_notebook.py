@@ -47,7 +47,7 @@ def test_every_cell_runs_and_shows_something():
     assert [one.name for one in figures] == ["training-curves", "cumulative-errors", "worst-faces-four"]
     for figure in figures:
         assert figure._repr_html_().count("data:image/png;base64,") >= 2, "light and dark"
-    assert Path("members-by-error.png").stat().st_size > 1000
+    assert names["drawn"].axes
 
 
 def test_no_output_is_kept_in_the_repository():

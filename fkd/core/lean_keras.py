@@ -26,6 +26,8 @@ def not_loaded(*packages: str) -> Iterator[None]:
             del sys.modules[name]
 
 
+# TensorFlow's start-up notes are of no use to the person at the terminal or the notebook.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 _backend, WHY_THIS_BACKEND = wanted_backend()
 os.environ["KERAS_BACKEND"] = _backend
 with not_loaded("sklearn", *{"jax"} - {_backend}):

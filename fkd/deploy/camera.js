@@ -39,6 +39,7 @@ async function start() {
 async function watch(mine) {
   const times = []; // of the last pictures
   while (video === mine) {
+    if (!element.offsetParent) return stop(); // another tab is looked at
     const scale = Math.min(1, LONGEST_PX / Math.max(mine.videoWidth, mine.videoHeight));
     sent.width = Math.round(mine.videoWidth * scale);
     sent.height = Math.round(mine.videoHeight * scale);
@@ -64,6 +65,7 @@ function draw(faces) {
   const view = find("view"), ink = view.getContext("2d");
   [view.width, view.height] = [sent.width * 2, sent.height * 2]; // points are sharper than the picture
   ink.drawImage(sent, 0, 0, view.width, view.height);
+  const line = view.width / Math.max(view.clientWidth, 1); // a pixel of the screen
   const circle = (x, y, radius, colour, filled) => {
     ink.beginPath();
     ink.arc((x + 0.5) * 2, (y + 0.5) * 2, radius * 2, 0, 2 * Math.PI);
@@ -72,16 +74,16 @@ function draw(faces) {
     else ink.stroke();
   };
   for (const { number, square: [left, top, side], points, doubtful } of faces) {
-    ink.lineWidth = 3;
+    ink.lineWidth = 2 * line;
     ink.strokeStyle = ink.fillStyle = doubtful ? RED : YELLOW;
     ink.strokeRect(left * 2, top * 2, side * 2, side * 2);
     ink.font = "24px system-ui, sans-serif";
     if (faces.length > 1) ink.fillText(number, left * 2 + 8, top * 2 + 28);
-    ink.lineWidth = 1;
+    ink.lineWidth = line;
     for (const [x, y, radius] of points) {
       if (radius) circle(x, y, radius, GREEN, false);
-      circle(x, y, Math.max(1.5, side / 70), "#000", true);
-      circle(x, y, Math.max(1, side / 90), GREEN, true);
+      circle(x, y, Math.max(1.3 * line, side / 70), "#000", true);
+      circle(x, y, Math.max(line, side / 90), GREEN, true);
     }
   }
 }

@@ -116,6 +116,8 @@ def _photo(picture: str) -> Photo:
         with Image.open(io.BytesIO(base64.b64decode(picture, validate=True)), formats=["JPEG"]) as jpeg:
             if jpeg.width * jpeg.height > _MOST_PIXELS:
                 raise ValueError(f"{jpeg.width} x {jpeg.height} pixels")
+            if "progressive" in jpeg.info:  # it may pass over its pixels a thousand times
+                raise ValueError("a progressive one")
             rgb = np.asarray(jpeg.convert("RGB"))
     except Exception as error:  # damaged files make Pillow raise almost anything
         raise UserError(f"expected a small JPEG, received {one_line(error):.100}") from error

@@ -38,6 +38,7 @@ _CSS = """@media (max-width: 600px) {
   #table table { font-size: 11px; }
   #table th { font-size: 10px; }
   #table th, #table td, #table .cell-wrap { padding: 2px 3px; }
+  #table td span { overflow-wrap: normal; word-break: normal; }
   #table .header-content, #table .header-button { padding: 0; white-space: normal; overflow: visible; }
 }"""
 _LONGEST_SHOWN_PX = 1600  # a larger picture takes seconds to send and shows no more
@@ -124,6 +125,7 @@ def _add_photo(chosen: "gr.Dropdown", answer: Callable[[str | None, str], Answer
         headers=list(_HEADERS),
         column_widths=list(_WIDTHS),
         wrap=True,
+        max_height=1000,  # of all points of a face
         interactive=False,
         buttons=["copy"],
         elem_id="table",

@@ -2,9 +2,10 @@
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 # The words of ASGI: https://asgi.readthedocs.io
 Message: TypeAlias = MutableMapping[str, Any]
@@ -33,7 +34,8 @@ class Gate:
     So an upload that breaks off leaves no file, and a slow one holds up nobody.
 
     uploads: the folder whose files are served. file_bytes: the most that an upload may hold. arriving_bytes:
-    the most that all requests may hold at once. arrives_s: how long one may take to arrive.
+    the most that all requests may hold at once. arrives_s: how long one may take to arrive. hosts: names by
+    which the page may be asked, None for any.
     """
 
     def __init__(
@@ -43,8 +45,9 @@ class Gate:
         file_bytes: int,
         arriving_bytes: int = _ARRIVING_BYTES,
         arrives_s: float = _ARRIVES_S,
+        hosts: Collection[str] | None = None,
     ) -> None:
-        self._app, self._uploads = app, uploads
+        self._app, self._uploads, self._hosts = app, uploads, hosts
         self._most_arriving_bytes, self._arrives_s = arriving_bytes, arrives_s
         self._most_bytes = {
             _UPLOAD: file_bytes + _AROUND_A_FILE_BYTES,
@@ -59,7 +62,7 @@ class Gate:
             await send({"type": "websocket.close"})
         elif scope["method"] in ("GET", "HEAD") and self._serves(scope["path"]):
             await self._app(scope, receive, send)
-        elif _is_of_another_site(scope):
+        elif self._is_of_another_site(dict(scope["headers"])):
             await _refuse(send, 403, "this page takes nothing from others")
         elif scope["method"] == "POST" and scope["path"] in self._most_bytes:
             await self._let_in(scope, receive, send)
@@ -69,6 +72,15 @@ class Gate:
     def _serves(self, path: str) -> bool:
         own_files = f"{_API}/file={self._uploads}/"
         return path in _READ or path.startswith((*_READ_BELOW, own_files))
+
+    def _is_of_another_site(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether another site's page sends this, also under a name of its own for this machine."""
+        host, origin = headers.get(b"host", b""), headers.get(b"origin")
+        if self._hosts is not None and urlsplit(f"//{host.decode('latin-1')}").hostname not in self._hosts:
+            return True
+        if origin is not None and origin.partition(b"://")[2] != host:
+            return True
+        return headers.get(b"sec-fetch-site", b"same-origin") not in (b"same-origin", b"none")
 
     async def _let_in(self, scope: Message, receive: Receive, send: Send) -> None:
         body = bytearray()
@@ -111,11 +123,6 @@ class _RefusedError(Exception):
 
 class _BrokenOffError(Exception):
     """The other side has gone."""
-
-
-def _is_of_another_site(scope: Message) -> bool:
-    """Whether a browser says that another site's page sends this."""
-    return dict(scope["headers"]).get(b"sec-fetch-site", b"same-origin") not in (b"same-origin", b"none")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

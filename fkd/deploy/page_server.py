@@ -32,6 +32,7 @@ _CSS = """@media (max-width: 600px) {
   .html-container { padding-inline: 0 !important; }
 }
 """
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 _PARTS = ("html", "css", "js")
 _FONTS = ("system-ui", "sans-serif")  # those of the reader's system: none are fetched
 
@@ -95,7 +96,7 @@ def serve_page(
                 server_port=port,
                 share=False,
                 max_file_size=MAX_FILE_BYTES,
-                app_kwargs={"middleware": [_gate(uploads)]},
+                app_kwargs={"middleware": [_gate(uploads, host)]},
                 theme=_theme(),
                 css=_CSS + css,
                 footer_links=[],
@@ -147,10 +148,11 @@ def _check_address(host: str, port: int) -> None:
         ) from error
 
 
-def _gate(uploads: Path) -> "Middleware":
+def _gate(uploads: Path, host: str) -> "Middleware":
     from starlette.middleware import Middleware  # gradio brings it
 
-    return Middleware(Gate, uploads=uploads, file_bytes=MAX_FILE_BYTES)
+    hosts = THIS_MACHINE if host in THIS_MACHINE else None
+    return Middleware(Gate, uploads=uploads, file_bytes=MAX_FILE_BYTES, hosts=hosts)
 
 
 def _theme() -> "gr.themes.Base":

@@ -186,7 +186,8 @@ def predict_photos(
         results.add(path, photo, faces, picture)
     if not results.photos:
         raise UserError(
-            f"{output}: nothing was written, as no photo could be read; correct what is reported above"
+            f"{output}: no points of photos were written, as none could be read; "
+            "correct what is reported above"
         )
     head = {
         "run": str(ensemble.run.path),

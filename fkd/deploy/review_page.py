@@ -1,5 +1,6 @@
 """The page of a review, in the browser of this machine alone, and what it may ask."""
 
+import os
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -7,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fkd.core.errors import UserError
+from fkd.core.files import is_there
 from fkd.core.keypoints import LABEL_RANGE_PX
 from fkd.core.say import Say
 from fkd.data.faces import FaceData
-from fkd.data.label_decisions import Decision, Verdict
-from fkd.deploy.page_server import import_gradio, page_part, serve_page
+from fkd.data.label_decisions import Decision, Verdict, read_decisions
+from fkd.deploy.page_server import THIS_MACHINE, import_gradio, page_part, serve_page
 from fkd.deploy.review import Review
 from fkd.ensemble.suspect_labels import suspect_labels
 from fkd.experiment.store import Run
@@ -26,12 +28,17 @@ _Coordinate = Annotated[float, Field(ge=LABEL_RANGE_PX[0], le=LABEL_RANGE_PX[1],
 
 
 class _Question(BaseModel):
-    """What the page asks of a label in the list; verdict: None takes a decision back."""
+    """What the page asks of a label in the list; verdict: None takes a decision back.
+
+    page: any name that the page gives itself. label: what it shows, so that no other label is decided on.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     what: Literal["first", "show", "decide", "undo"]
+    page: str = Field("", max_length=40)
     position: int = Field(0, ge=0)
+    label: str = Field("", max_length=1000)
     verdict: Verdict | None = None
     moved_px: tuple[_Coordinate, _Coordinate] | None = None
 
@@ -44,9 +51,9 @@ class _Question(BaseModel):
         if self.what == "show":
             return review.show(self.position)
         if self.what == "undo":
-            return review.undo(self.position)
+            return review.undo(self.page)
         decision = None if self.verdict is None else Decision(self.verdict, self.moved_px)
-        return review.decide(self.position, decision)
+        return review.decide(self.page, self.position, self.label, decision)
 
 
 def open_review(run: Run, faces: FaceData, path: Path | None, say: Say, host: str = _HERE) -> Review:
@@ -55,17 +62,35 @@ def open_review(run: Run, faces: FaceData, path: Path | None, say: Say, host: st
     Raises UserError for a host that others reach, as decisions are for the person at this machine, without
     gradio, and as `suspect_labels` and `Review` do.
     """
-    if host not in (_HERE, "localhost", "::1"):
+    if host.strip("[]") not in THIS_MACHINE:
         raise UserError(f"--data: expected --host {_HERE}, as labels are reviewed there, received {host}")
-    import_gradio("review")  # before minutes are spent
+    import_gradio("review")  # this and the path before minutes are spent
     path = path or Path(f"reviewed-{faces.name}.csv")
+    _check_path(path, faces)
     review = Review(suspect_labels(run, faces, say), faces, path)
-    say(f"{path}: each decision is written here at once; experiments learn from it as reviewed_labels")
+    goes_on = f"; it goes on after {review.decided:,} decisions" if review.decided else ""
+    say(f"{path}: each decision is written here at once{goes_on}")
     return review
 
 
-def serve_review(review: Review, port: int, say: Say) -> None:
-    """Show a review on this machine until SIGINT or SIGTERM; raises UserError as `serve_page` does."""
+def _check_path(path: Path, faces: FaceData) -> None:
+    """Raise UserError where decisions could not be kept, or not be read again."""
+    if path.suffix != ".csv":
+        raise UserError(f"--output: expected a name that ends in .csv, received {path}; name another file")
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise UserError(
+            f"--output {path}: expected a folder in which files can be written, received {path.parent}; "
+            "make it, or name another file"
+        )
+    if is_there(path):
+        read_decisions(path, faces.point_names, len(faces.training.ids))
+
+
+def serve_review(review: Review, port: int, make_words: str, say: Say) -> None:
+    """Show a review on this machine until SIGINT or SIGTERM; raises UserError as `serve_page` does.
+
+    make_words: what asks make for the run that is reviewed.
+    """
 
     def build() -> "gr.Blocks":
         gradio = import_gradio("review")
@@ -75,8 +100,8 @@ def serve_review(review: Review, port: int, say: Say) -> None:
 
     serve_page(build, _HERE, port, "look at the labels", say)
     say(
-        f"{review.path}: {review.decided:,} decisions; to learn from them: make train-ensemble FRESH=1 "
-        f"SET=reviewed_labels={review.path}, or fkd train --fresh --set reviewed_labels={review.path}"
+        f"{review.path}: {review.decided:,} decisions; to learn from them: make train-ensemble{make_words} "
+        f"FRESH=1 SET=reviewed_labels={review.path}"
     )
 
 

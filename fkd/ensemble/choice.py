@@ -63,7 +63,9 @@ def choose_members(run: Run, experiment: Experiment, faces: FaceData, say: Say) 
         for line in validation.left_out:
             say(line)
         if not validation.members:
-            raise UserError(f"{run.path}: no finished member of {specialist}; continue with fkd train")
+            raise UserError(
+                f"{run.path}: the specialist {specialist} has no finished member; continue with fkd train"
+            )
         validations[specialist] = validation
         reports.append(validation.select())
     return Choice(run, experiment, faces, validations, reports)

@@ -44,6 +44,13 @@ def distilled_splits(run: Run, experiment: Experiment, data: FaceData, say: Say)
     face that is to validate the new members.
     """
     splits = make_splits(run, experiment, data)
+    if experiment.reviewed_labels:
+        counts = [one.learned_decisions(experiment.point_indices(name)) for name, one in splits.items()]
+        decided = len(next(iter(splits.values())).reviewed_labels)
+        say(
+            f"{experiment.reviewed_labels}: {decided:,} labels are dropped or moved, {sum(counts):,} of "
+            "them on faces that train; those of faces that validate count as they were"
+        )
     predicted = all(split.distilled_px is not None for split in splits.values())
     distilled = None if predicted else find_distilled_run(run, experiment, data)
     if distilled is None:

@@ -107,7 +107,7 @@ def chosen_members(run: Run, experiment: Experiment, say: Say) -> dict[str, Sequ
         if members and specialist not in selected:
             say(f"{run.path}: no selection for {specialist}, so all its finished members; fkd select chooses")
         elif not members:
-            say(f"{run.path}: no finished member of {specialist}; its points are left out")
+            say(f"{run.path}: the specialist {specialist} has no finished member; its points are left out")
         for index in dict.fromkeys(selected.get(specialist, ())):
             if not is_done(run.member(specialist, index)):
                 raise UserError(
@@ -135,7 +135,7 @@ def find_run(store: Path, name: str | None) -> Run:
     selected = [run for run in runs_in(store) if run.selection.is_file()]
     if not selected:
         raise UserError(
-            f"{store}: expected a run whose members were selected, received none; make one with "
+            f"{store}: no run here has selected members; make one with "
             "make train-ensemble submit, or name another with --run"
         )
     return max(selected, key=lambda run: run.selection.stat().st_mtime)

@@ -21,14 +21,26 @@ _PATIENCE_S = 600.0
 _UPLOAD_S = 120.0
 
 
+def require_kaggle(data: str) -> None:
+    """Raise UserError before any work where nothing can be uploaded: for drawn faces, without credentials."""
+    if data == "synthetic":
+        raise UserError(
+            "--to-kaggle: expected the competition's data, received the drawn faces; add --data kaggle "
+            "(make: DATA=kaggle), or leave it out"
+        )
+    if not has_kaggle_credentials():
+        raise UserError(
+            f"--to-kaggle: expected Kaggle credentials, received none; {MAKE_TOKEN}, or leave it out "
+            f"and give the CSV to {COMPETITION_PAGE}/submit by hand"
+        )
+
+
 def submit_to_kaggle(run: Run, message: str, say: Say) -> KaggleRecord:
     """Upload a run's submission, wait for its scores, print them and keep them in the run's kaggle.json.
 
-    Raises UserError, and the CSV stays, without credentials, before the rules are accepted, past the day's
-    limit, where Kaggle refuses the file, and where it does not answer.
+    Raises UserError, and the CSV stays, before the rules are accepted, past the day's limit, where Kaggle
+    refuses the file, and where it does not answer. `require_kaggle` comes first.
     """
-    if not has_kaggle_credentials():
-        raise _kept(run, "Kaggle credentials", "none", MAKE_TOKEN)
     import requests
     from kagglehub.clients import build_kaggle_client  # half a second
 

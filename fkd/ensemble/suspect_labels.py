@@ -86,6 +86,7 @@ def _learned(
     """The labels outside their radii on faces that the members have learned from."""
     predicted_px, radii_px = np.empty_like(labels_px), np.empty(labels_px.shape[:2])
     if len(images):
+        say(f"{run.path}: comparing the labels of {len(images):,} training faces with predictions")
         ensemble = load_ensemble(run, say)
         began_s = told_s = time.monotonic()
         for start in range(0, len(images), _FACES_AT_ONCE):

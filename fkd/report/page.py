@@ -5,7 +5,7 @@ import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 import matplotlib
@@ -42,8 +42,8 @@ class Figure:
     name: str
     title: str
     caption: str
-    draw: Callable[[], matplotlib.figure.Figure]
-    draw_narrow: Callable[[], matplotlib.figure.Figure] | None = None
+    draw: Callable[[], matplotlib.figure.Figure] = field(repr=False)
+    draw_narrow: Callable[[], matplotlib.figure.Figure] | None = field(default=None, repr=False)
 
     def _repr_html_(self) -> str:
         """How a notebook shows it: as on the page."""

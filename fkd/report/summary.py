@@ -60,7 +60,7 @@ def _estimates(record: RunRecord) -> list[Answer]:
     how = "members chosen on other people's faces" if crossed else "too few people to choose on others"
     answers = [Answer(_pixels(together), f"RMSE to expect on new faces ({how})")]
     if len(ending) > 1:
-        answers += [Answer(_pixels(_chosen(one)), f"of it, {one.name}") for one in ending]
+        answers += [Answer(_pixels(_chosen(one)), f"for the points of {one.name}") for one in ending]
     return answers
 
 
@@ -99,7 +99,7 @@ def _next(record: RunRecord, faces: FaceData) -> str:
         return f"fkd export {words}, or fkd predict with a photo."
     if not is_there(record.run.submission):
         return f"fkd submit {words}, which predicts the test images."
-    review = f"fkd review {words}, which shows the labels that look wrong"
+    review = f"make review EXPERIMENT={record.experiment.name} DATA={faces.name}, labels that look wrong"
     if faces.solution is not None:
-        return f"{review}, or fkd demo, a page to drop a photo on."
+        return f"{review}, or make demo, a page to drop a photo on."
     return f"fkd submit {words} --to-kaggle MESSAGE, or {review}."

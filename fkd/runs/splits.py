@@ -1,5 +1,6 @@
 """A specialist's training and validation rows, as the run keeps them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,6 +55,11 @@ class Split:
         kept_px[tuple(self.dropped_labels.T)] = np.nan
         return kept_px
 
+    def learned_decisions(self, points: npt.NDArray[np.intp]) -> int:
+        """How many of the reviewed labels of these points are on faces that train."""
+        rows, reviewed = self.reviewed_labels[:, :2].astype(np.int64).T
+        return int((np.isin(rows, self.training) & np.isin(reviewed, points)).sum())
+
     def training_faces(self, faces: Faces, test: Faces) -> Faces:
         """The training rows of all faces, without dropped labels or with distilled ones; test images last."""
         keypoints = self.kept_labels(faces.keypoints)
@@ -76,7 +82,8 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
     `dropped_labels` or `reviewed_labels` cannot be read, or the latter is not what the run began with, and as
     `has_split` and `read_split` do.
     """
-    reviewed = _read_reviewed_labels(run, experiment, len(data.training.ids))
+    begun = [name for name in experiment.specialists if has_split(run, name)]
+    reviewed = _reviewed_labels(run, experiment, data, begun)
     missing = [name for name in experiment.beginning if not has_split(run, name)]
     if missing:
         groups = group_faces(data.training.images, data.groups)
@@ -103,6 +110,20 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
                 "(make: FRESH=1)"
             )
     return splits
+
+
+def check_labels(experiment: Experiment, data: FaceData) -> None:
+    """Raise UserError where `dropped_labels` or `reviewed_labels` cannot be read, or leave a point bare."""
+    rows = len(data.training.ids)
+    nobody = np.empty(0, np.int64)
+    dropped, reviewed = _read_dropped_labels(experiment, rows), _read_reviewed_labels(experiment, rows)
+    kept_px = Split(nobody, nobody, nobody, dropped, reviewed).kept_labels(data.training.keypoints)
+    labelled, kept = (is_labelled(px).any(axis=0) for px in (data.training.keypoints, kept_px))
+    if (labelled & ~kept).any():
+        name = experiment.schema_points.names[int(np.argmax(labelled & ~kept))]
+        raise UserError(
+            f"dropped_labels, reviewed_labels: expected to keep labels of {name}, received none; keep some"
+        )
 
 
 def _source_split(run: Run, experiment: Experiment, specialist: str, faces: Faces) -> Split:
@@ -264,18 +285,22 @@ def _read_dropped_labels(experiment: Experiment, rows: int) -> npt.NDArray[np.in
     return np.array(indices, np.int64).reshape(-1, 2)
 
 
-def _read_reviewed_labels(run: Run, experiment: Experiment, rows: int) -> npt.NDArray[np.float64]:
-    """What the experiment's CSV of decisions drops and moves, as `Split.reviewed_labels` says.
+def _reviewed_labels(
+    run: Run, experiment: Experiment, data: FaceData, begun: Sequence[str]
+) -> npt.NDArray[np.float64]:
+    """What the CSV of decisions says now; where it is gone, as on another machine, what the run has of it."""
+    path = experiment.reviewed_labels
+    if path and begun and not is_there(Path(path).expanduser()):
+        return read_split(run, begun[0]).reviewed_labels
+    return _read_reviewed_labels(experiment, len(data.training.ids))
 
-    Where the file is gone, as on another machine, what the run began with.
-    """
+
+def _read_reviewed_labels(experiment: Experiment, rows: int) -> npt.NDArray[np.float64]:
+    """What the experiment's CSV of decisions drops and moves, as `Split.reviewed_labels` says."""
     if experiment.reviewed_labels is None:
         return np.empty((0, 4))
     try:
         path = Path(experiment.reviewed_labels).expanduser()
-        begun = [name for name in experiment.specialists if has_split(run, name)]
-        if begun and not path.exists():
-            return read_split(run, begun[0]).reviewed_labels
         decisions = read_decisions(path, experiment.schema_points.names, rows)
     except (UserError, RuntimeError) as error:  # the latter for `~` of an unknown user
         raise UserError(f"reviewed_labels: {error}") from error

@@ -26,13 +26,13 @@ class Page:
 
 
 async def ask(
-    gate: Gate, method: str, path: str, *messages: Any, then_nothing: bool = False, site: str = "same-origin"
+    gate: Gate, method: str, path: str, *messages: Any, then_nothing: bool = False, **headers: str
 ) -> int | None:
     """The status of the answer to a request that arrives in these messages; None where there is no answer.
 
-    site: whose page sends it, as a browser says.
+    headers: as a browser sends them, with _ for -.
     """
-    headers = [(b"sec-fetch-site", site.encode())]
+    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     coming = iter(messages)
     sent: list[Any] = []
 
@@ -45,7 +45,7 @@ async def ask(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await gate({"type": "http", "method": method, "path": path, "headers": headers}, receive, send)
+    await gate({"type": "http", "method": method, "path": path, "headers": named}, receive, send)
     return sent[0]["status"] if sent else None
 
 
@@ -91,10 +91,21 @@ def test_only_the_routes_of_the_page(
 
 def test_pages_of_other_sites_send_nothing(gate: Gate, page: Page) -> None:
     for path in (UPLOAD, QUESTION, "/gradio_api/component_server/"):
-        assert asyncio.run(ask(gate, "POST", path, part(9), site="cross-site")) == 403
-        assert asyncio.run(ask(gate, "POST", path, part(9))) == 200
+        assert asyncio.run(ask(gate, "POST", path, part(9), sec_fetch_site="cross-site")) == 403
+        assert asyncio.run(ask(gate, "POST", path, part(9), host="a:80", origin="http://b:80")) == 403
+        assert asyncio.run(ask(gate, "POST", path, part(9), host="a:80", origin="http://a:80")) == 200
     assert page.bodies == [bytes(9)] * 3
-    assert asyncio.run(ask(gate, "GET", "/", site="cross-site")) == 200, "a link may lead here"
+    assert asyncio.run(ask(gate, "GET", "/", sec_fetch_site="cross-site")) == 200, "a link may lead here"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("localhost:7860", 200), ("[::1]:7860", 200), ("evil.example:7860", 403), ("", 403)]
+)
+def test_this_machines_page_is_asked_by_this_machines_names(
+    page: Page, tmp_path: Path, host: str, status: int
+) -> None:
+    gate = Gate(page, tmp_path, FILE_BYTES, hosts=("127.0.0.1", "localhost", "::1"))
+    assert asyncio.run(ask(gate, "POST", QUESTION, part(9), host=host)) == status
 
 
 def test_a_request_is_handed_on_whole(gate: Gate, page: Page) -> None:

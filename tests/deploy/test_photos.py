@@ -247,9 +247,9 @@ def test_what_an_earlier_call_wrote_stays_where_no_photo_can_be_read(tmp_path: P
     (tmp_path / "empty").mkdir()
     (tmp_path / "round.jpg").symlink_to("round.jpg")
     for name in ("pipe.jpg", "empty", "round.jpg", "absent.jpg"):
-        with pytest.raises(UserError, match="out: nothing was written, as no photo could be read"):
+        with pytest.raises(UserError, match="out: no points of photos were written, as none could"):
             predict(output, tmp_path / name)
-        with pytest.raises(UserError, match="nothing was written"):
+        with pytest.raises(UserError, match="no points of photos were written"):
             predict(tmp_path / "new", tmp_path / name)
     assert {path.name: path.read_bytes() for path in output.iterdir()} == former
     assert not (tmp_path / "new").exists()

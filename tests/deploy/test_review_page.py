@@ -32,7 +32,7 @@ from fkd.ensemble.suspect_labels import SuspectLabel
 nose = KAGGLE15.names.index("nose_tip")
 suspects = [SuspectLabel(row, nose, (50, 60), (40, 60), 2.5, 4.0, True) for row in (3, 5, 7)]
 review = Review(suspects, small_faces(), Path(sys.argv[1]))
-serve_review(review, int(sys.argv[2]), lambda line: print(line, flush=True))
+serve_review(review, int(sys.argv[2]), " DATA=faces", lambda line: print(line, flush=True))
 """
 
 
@@ -65,7 +65,10 @@ def served(decisions: Path) -> Iterator[Watched]:
         finally:
             server.send_signal(signal.SIGTERM)
             assert server.stdout is not None
-            assert "decisions; to learn from them: make train-ensemble" in server.stdout.read()
+            assert (
+                "decisions; to learn from them: make train-ensemble DATA=faces FRESH=1 SET="
+                in server.stdout.read()
+            )
             assert server.wait(timeout=20) == 0
 
 
@@ -99,7 +102,7 @@ def test_the_keyboard_alone_is_enough(page: Page, decisions: Path) -> None:
     press(page, "d")
     wait(page, 2)
     press(page, "ArrowRight", "ArrowRight", "Shift+ArrowUp")
-    page.wait_for_selector(".verdict:has-text('Moved to 51.0, 59.9')")
+    page.wait_for_selector(".verdict:has-text('Moved to 51.0, 59.9; N shows the next')")
     assert lines(decisions) == ["3,nose_tip,keep,,", "5,nose_tip,drop,,", "7,nose_tip,move,51.00,59.90"]
     assert page.locator(".counts").inner_text() == "1 kept, 1 dropped, 1 moved, 0 undecided"
     press(page, "p")
@@ -149,6 +152,32 @@ def test_a_label_is_dragged_to_its_place(page: Page, decisions: Path, width_px: 
     assert page.locator(".way").is_visible(), "a line from where it was"
 
 
+def test_fast_keys_decide_label_by_label(page: Page, decisions: Path) -> None:
+    page.evaluate(
+        """() => {
+            for (const key of ["k", "d", "k", "n"]) {
+                document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }))
+            }
+        }"""
+    )
+    wait(page, 2, "keep")
+    assert lines(decisions) == ["3,nose_tip,keep,,", "5,nose_tip,drop,,", "7,nose_tip,keep,,"]
+
+
+def test_a_key_in_the_middle_of_a_drag_is_passed_over(page: Page, decisions: Path) -> None:
+    ring = page.locator(".mark").bounding_box()
+    assert ring is not None
+    x, y = ring["x"] + ring["width"] / 2, ring["y"] + ring["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y, steps=3)
+    press(page, "k")
+    page.mouse.move(x + 4000, y, steps=3)  # and far out of the picture
+    page.mouse.up()
+    wait(page, 0, "move")
+    assert lines(decisions)[0].startswith("3,nose_tip,move,143.50,")
+
+
 def test_the_page_fits_and_asks_nobody_else(page: Page, served: Watched) -> None:
     for width_px in WIDTHS_PX:
         page.set_viewport_size({"width": width_px, "height": 1000})
@@ -169,6 +198,10 @@ def test_a_file_that_another_program_damaged_is_reported_and_kept(page: Page, de
 @pytest.mark.parametrize(
     ("question", "words"),
     [
+        (
+            {"what": "decide", "position": 0, "label": "ear of row 3"},
+            "shows a list that is no longer reviewed",
+        ),
         ({"what": "decide", "position": 0, "verdict": "burn"}, "verdict: Input should be 'keep', 'drop'"),
         ({"what": "decide", "position": 0, "verdict": "move"}, "expected a place for a label that is moved"),
         (
@@ -186,6 +219,20 @@ def test_wrong_questions_are_answered_in_words(tmp_path: Path, question: Any, wo
     )
     assert words in add_review(review).ask(question)["problem"]
     assert not review.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("decisions.zip", r"^--output: expected a name that ends in \.csv, received "),
+        ("nowhere/r.csv", "expected a folder in which files can be written"),
+        ("damaged.csv", r"damaged\.csv, line 1, column row: expected it in the header"),
+    ],
+)
+def test_where_decisions_go_is_looked_at_first(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "damaged.csv").write_text("a,b\n")
+    with pytest.raises(UserError, match=words):
+        open_review(Run(tmp_path), small_faces(), tmp_path / name, print)
 
 
 def test_decisions_are_for_the_person_at_this_machine(tmp_path: Path) -> None:

@@ -44,5 +44,7 @@ def test_who_is_left_out_is_said(tmp_path: Path):
 
 def test_a_specialist_without_a_finished_member_is_refused(tmp_path: Path):
     run = write_run(tmp_path, FACES, {"four": (1.0,), "eleven": (None,)})
-    with pytest.raises(UserError, match=r"no finished member of eleven; continue with fkd train$"):
+    with pytest.raises(
+        UserError, match=r"specialist eleven has no finished member; continue with fkd train$"
+    ):
         _choose(run)

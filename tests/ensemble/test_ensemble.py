@@ -102,7 +102,7 @@ def test_points_of_a_specialist_without_members_are_left_out(run: Run) -> None:
     assert np.isnan(means[:, KAGGLE15.indices("eleven")]).all()
     assert np.isnan(spreads[:, KAGGLE15.indices("eleven")]).all()
     assert np.isfinite(means[:, KAGGLE15.indices("four")]).all()
-    assert f"{run.path}: no finished member of eleven; its points are left out" in said
+    assert f"{run.path}: the specialist eleven has no finished member; its points are left out" in said
 
 
 def test_a_run_without_finished_members_is_one_line(run: Run) -> None:
@@ -161,7 +161,7 @@ def test_an_unknown_run_names_those_at_hand(tmp_path: Path) -> None:
     write_run(tmp_path, "ensemble-faces", None)
     with pytest.raises(UserError, match=r"--run other: no such run in .*; available runs: ensemble-faces"):
         find_run(tmp_path, "other")
-    with pytest.raises(UserError, match="expected a run whose members were selected, received none"):
+    with pytest.raises(UserError, match="no run here has selected members; make one with"):
         find_run(tmp_path, None)
 
 

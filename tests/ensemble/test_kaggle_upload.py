@@ -12,7 +12,7 @@ import pytest
 from fkd.core.errors import UserError
 from fkd.core.files import sha256
 from fkd.ensemble import kaggle_upload
-from fkd.ensemble.kaggle_upload import submit_to_kaggle
+from fkd.ensemble.kaggle_upload import require_kaggle, submit_to_kaggle
 from fkd.experiment.records import KaggleRecord, read_record
 from fkd.experiment.store import Run
 
@@ -164,11 +164,17 @@ def test_scores_that_do_not_come_are_looked_up_on_the_page(
         submit_to_kaggle(run, "", print)
 
 
-def test_without_credentials_and_without_a_network(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_uploaded_is_told_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kaggle_upload, "has_kaggle_credentials", lambda: False)
     with pytest.raises(UserError, match="expected Kaggle credentials, received none; make an API token"):
-        submit_to_kaggle(run, "", print)
+        require_kaggle("kaggle")
     monkeypatch.setattr(kaggle_upload, "has_kaggle_credentials", lambda: True)
+    require_kaggle("kaggle")
+    with pytest.raises(UserError, match="expected the competition's data, received the drawn faces"):
+        require_kaggle("synthetic")
+
+
+def test_without_a_network(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kagglesdk.kaggle_http_client, "get_endpoint", lambda env: "http://127.0.0.1:9")
     with pytest.raises(UserError, match=r"expected to reach Kaggle, received no answer \(ConnectionError\)"):
         submit_to_kaggle(run, "", print)

@@ -35,7 +35,10 @@ def test_a_finished_run_is_estimated_and_asks_to_be_submitted(tmp_path: Path):
     assert (
         opening.answers[0].meaning == "RMSE to expect on new faces (members chosen on other people's faces)"
     )
-    assert (answers["of it, four"], answers["of it, eleven"]) == ("0.500 px", "5.000 px")
+    assert (answers["for the points of four"], answers["for the points of eleven"]) == (
+        "0.500 px",
+        "5.000 px",
+    )
     assert answers["trained members are chosen; all are trained"] == "3 of 3"
     assert answers["of training, all members together"].endswith(" min")
     assert opening.text == "Next: fkd submit tiny --data faces, which predicts the test images."
@@ -66,7 +69,7 @@ def test_the_score_comes_first_where_labels_are_known(tmp_path: Path):
     assert opening.answers[0].value == f"{np.sqrt((9 + 16) / 2):.3f} px"
     assert opening.answers[0].meaning == "RMSE of the submission against the hidden labels"
     assert opening.text.startswith(
-        "Next: fkd review tiny --data faces, which shows the labels that look wrong, "
+        "Next: make review EXPERIMENT=tiny DATA=faces, labels that look wrong, or make demo"
     )
     submitted.iloc[:7].to_csv(run.submission, index=False)  # no longer what fkd wrote
     assert "to expect" in _summary(run, solution=solution).answers[0].meaning

@@ -16,7 +16,7 @@ from fkd.experiment.experiment import Experiment
 from fkd.experiment.files import load_experiment
 from fkd.experiment.records import DamagedRecordError
 from fkd.experiment.store import MemberFolder, Run
-from fkd.runs.splits import make_splits, read_split
+from fkd.runs.splits import check_labels, make_splits, read_split
 from fkd.runs.status import finished_members
 
 FACES = 20
@@ -178,6 +178,27 @@ def test_reviewed_labels_go_on_with_those_who_continue(tmp_path: Path, tiny_expe
     splits = make_splits(Run(tmp_path), load_experiment(str(tiny_experiment), settings), data)
     np.testing.assert_array_equal(splits["many"].reviewed_labels, splits["all"].reviewed_labels)
     assert len(splits["many"].reviewed_labels) == 2
+
+
+def test_labels_are_looked_at_before_a_run_begins(tmp_path: Path, tiny_experiment: Path, data: FaceData):
+    (tmp_path / "all.csv").write_text("row,keypoint\n" + "".join(f"{row},nose_tip\n" for row in range(19)))
+    for file, words in (
+        ("all.csv", "expected to keep labels of nose_tip, received none"),
+        ("no.csv", "readable"),
+    ):
+        experiment = load_experiment(str(tiny_experiment), [f"dropped_labels={tmp_path / file}"])
+        with pytest.raises(UserError, match=words):
+            check_labels(experiment, data)
+
+
+def test_decisions_on_faces_that_train_are_counted(tmp_path: Path, tiny_experiment: Path, data: FaceData):
+    (tmp_path / "reviewed.csv").write_text(REVIEWED)
+    experiment = load_experiment(str(tiny_experiment), [f"reviewed_labels={tmp_path / 'reviewed.csv'}"])
+    split = make_splits(Run(tmp_path), experiment, data)["four"]
+    train = [row for row in (3, 4) if row in split.training]
+    assert split.learned_decisions(KAGGLE15.indices("four")) == len(train)
+    nose_alone = split.learned_decisions(np.array([KAGGLE15.names.index("nose_tip")]))
+    assert nose_alone == (3 in split.training)
 
 
 def test_decisions_are_no_list_of_labels_to_drop(tmp_path: Path, tiny_experiment: Path, data: FaceData):

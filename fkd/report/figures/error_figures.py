@@ -1,6 +1,6 @@
 """Where the selected average goes wrong on the validation faces, as figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -124,45 +124,45 @@ def _face_figures(specialist: SpecialistRecord, faces: FaceData) -> list[Figure]
     errors_px = face_rmse_px(specialist.average_px, specialist.truth_px)
     worst_last = [row for row in np.argsort(errors_px).tolist() if np.isfinite(errors_px[row])]
     shown = min(_FACES, len(worst_last) // 2) or 1
-    outlier_rows = label_outliers(
+    outliers = label_outliers(
         specialist.average_px, specialist.truth_px, specialist.validation.cross_fitted_radii.radii_px
-    )["row"].tolist()
+    ).drop_duplicates("row")[:shown]
+    rmse = {row: f"{errors_px[row]:.2f}" for row in worst_last}
     parts = {
-        "worst": worst_last[::-1][:shown],
-        "best": worst_last[:shown],
-        "label-outlier": list(dict.fromkeys(outlier_rows))[:shown],
+        "worst": {row: rmse[row] for row in worst_last[::-1][:shown]},
+        "best": {row: rmse[row] for row in worst_last[:shown]},
+        "label-outlier": {one.row: f"{one.radii:.1f} radii" for one in outliers.itertuples()},
     }
     captions = {
         "worst": "Validation faces with the largest RMSE: hard poses, poor pictures or wrong labels; above "
         "each its row in the data (#) and its RMSE in pixels.",
         "best": "Validation faces with the smallest RMSE.",
         "label-outlier": "Validation faces with the labels furthest from the prediction, in radii of the "
-        "point: wrong labels, or hidden points. far_labels.csv in the run's folder lists them all.",
+        "point, above each its row (#): wrong labels, or hidden points. far_labels.csv in the run's folder "
+        "lists them all.",
     }
     return [
         Figure(
             f"{part}-faces-{specialist.name}",
             f"{part.capitalize()} faces of {specialist.name}",
             captions[part],
-            partial(_draw_rows, specialist, faces, rows, errors_px),
+            partial(_draw_rows, specialist, faces, rows),
         )
         for part, rows in parts.items()
         if rows
     ]
 
 
-def _draw_rows(
-    specialist: SpecialistRecord, faces: FaceData, rows: Sequence[int], errors_px: npt.NDArray[np.float64]
-) -> Drawing:
+def _draw_rows(specialist: SpecialistRecord, faces: FaceData, words_by_row: Mapping[int, str]) -> Drawing:
+    """words_by_row: what is said of these validation faces, in their order."""
+    rows = list(words_by_row)
     validation = specialist.validation.split.validation[rows]
     point_sets: dict[str, npt.NDArray[np.floating]] = {
         "prediction": specialist.average_px[rows],
         "truth": specialist.truth_px[rows],
     }
-    titles = [
-        f"#{faces.training.ids[face]}: {errors_px[row]:.2f}"
-        for face, row in zip(validation, rows, strict=True)
-    ]
+    ids = faces.training.ids[validation]
+    titles = [f"#{row}: {words}" for row, words in zip(ids, words_by_row.values(), strict=True)]
     return draw_faces(faces.training.images[validation], point_sets, titles)
 
 

@@ -123,7 +123,7 @@ def _draw_member_lists(specialists: Sequence[SpecialistRecord]) -> Drawing:
         axes.set(title=specialist.name, xlabel="RMSE px")
         axes.margins(x=0.1)
         axes.grid(visible=True)
-        axes.legend(loc="lower left")
+        _place_legend(axes)
     return figure
 
 
@@ -162,7 +162,12 @@ def _draw_members(axes: Axes, specialist: SpecialistRecord) -> None:
         axes.set_xlabel("members, the best first")
     axes.set_ylabel("RMSE px")
     axes.margins(y=0.2)
-    axes.legend(loc="upper left")
+    _place_legend(axes)
+
+
+def _place_legend(axes: Axes) -> None:
+    """Outside, where its marks are not taken for members."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0, handletextpad=0.2)
 
 
 def _draw_sizes(axes: Axes, specialist: SpecialistRecord) -> None:
