@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from repository import REPOSITORY
 from rich.console import Console
 from small_run import small_faces, write_run
 
@@ -13,7 +12,8 @@ from fkd.core.interrupt import StopRequest
 from fkd.ensemble.selection_file import read_selection
 from fkd.experiment.experiment import differences
 from fkd.experiment.store import Run
-from fkd.pipeline import Request, score_files, select, status, train
+from fkd.pipeline import review, score_files, select, status, submit, train
+from fkd.runs.request import Request
 
 FACES = small_faces()
 
@@ -34,27 +34,6 @@ def asked(
     """For the run that is written by hand, and its faces."""
     monkeypatch.setattr(fkd.pipeline, "load_data", lambda source, say, schema=None: FACES)
     return Request(str(tiny_experiment), str(faces_folder))
-
-
-def test_a_store_is_a_folder_or_a_url_with_the_usual_folder():
-    here, there = Request(store="elsewhere/store"), Request(store="s3://bucket/prefix")
-    assert (here.store_url, here.store_folder) == (None, Path("elsewhere/store"))
-    assert (there.store_url, there.store_folder) == ("s3://bucket/prefix", Path("models_store"))
-
-
-def test_the_usual_experiment_is_quick_on_drawn_faces_and_the_ensemble_on_others(
-    faces_folder: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.chdir(REPOSITORY)
-    for data, usual in (("synthetic", "quick"), ("kaggle", "ensemble"), (str(faces_folder), "ensemble")):
-        assert Request(data=data).experiment_name == usual
-    assert Request("champion", "synthetic").experiment_name == "champion"
-
-
-def test_a_run_is_named_by_experiment_and_data(tiny_experiment: Path, faces_folder: Path):
-    settings = ("seed=9", "name=other")
-    experiment, run = Request(str(tiny_experiment), str(faces_folder), settings, "store").resolve()
-    assert (experiment.seed, run.path) == (9, Path("store/other-faces"))
 
 
 def test_status_shows_the_run_that_is_asked_for_or_all(asked: Request, console: Console):
@@ -90,6 +69,30 @@ def test_a_fresh_start_behind_a_url_is_refused(tiny_experiment: Path, asked: Req
     with pytest.raises(UserError, match="memory://somewhere keeps its runs; name another prefix"):
         train(there, console, StopRequest(), fresh=True)
     assert run.experiment.exists()
+
+
+def test_decisions_that_cannot_be_read_leave_a_former_run_where_it_is(
+    tiny_experiment: Path, asked: Request, console: Console
+):
+    run = write_run(Path("models_store"), FACES)
+    wanted = Request(str(tiny_experiment), asked.data, ("reviewed_labels=nowhere.csv",))
+    with pytest.raises(UserError, match=r"^reviewed_labels: nowhere\.csv: expected a readable CSV file"):
+        train(wanted, console, StopRequest(), fresh=True)
+    assert [path.name for path in Path("models_store").iterdir()] == [run.name]
+
+
+def test_a_review_wants_chosen_members_and_labels_outside_their_radii(asked: Request, console: Console):
+    write_run(Path("models_store"), FACES)
+    with pytest.raises(UserError, match="expected chosen members, received none; run fkd select"):
+        review(asked, console, None, 7861)
+    assert not list(Path().glob("reviewed-*"))
+
+
+def test_what_kaggle_would_not_take_is_refused_before_any_work(asked: Request, console: Console):
+    run = write_run(Path("models_store"), FACES)
+    with pytest.raises(UserError, match="--to-kaggle: expected Kaggle credentials, received none"):
+        submit(asked, console, "a message")
+    assert not run.selection.exists()
 
 
 def test_a_finished_run_is_not_trained_again(asked: Request, console: Console):

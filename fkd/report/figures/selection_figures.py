@@ -123,7 +123,7 @@ def _draw_member_lists(specialists: Sequence[SpecialistRecord]) -> Drawing:
         axes.set(title=specialist.name, xlabel="RMSE px")
         axes.margins(x=0.1)
         axes.grid(visible=True)
-        _place_legend(axes)
+        _place_legend(axes, gap=2.2)  # the scale's numbers are between
     return figure
 
 
@@ -165,9 +165,9 @@ def _draw_members(axes: Axes, specialist: SpecialistRecord) -> None:
     _place_legend(axes)
 
 
-def _place_legend(axes: Axes) -> None:
-    """Outside, where its marks are not taken for members."""
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0, handletextpad=0.2)
+def _place_legend(axes: Axes, gap: float = 0.0) -> None:
+    """Outside, where its marks are not taken for members; gap: from the axes, in heights of its font."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=gap, handletextpad=0.2)
 
 
 def _draw_sizes(axes: Axes, specialist: SpecialistRecord) -> None:
