@@ -52,7 +52,7 @@ def test_the_published_systems_are_here():
     names = {load_experiment(name).name for name in SYSTEMS}
     assert {
         *("ensemble", "ensemble-basic", "ensemble-sgd", "ensemble-adagrad", "ensemble-3x3"),
-        *("scaled-sigmoid", "scaled-sigmoid-bn", "resnet50", "resnet18", "baseline-net"),
+        *("scaled-sigmoid", "scaled-sigmoid-bn", "resnet50", "resnet18", "resnet18-drawn", "baseline-net"),
         *("nose-tip-three", "nose-tip-four", "nose-tip-three-5x5"),
         *("kernel-size-3x3", "kernel-size-5x5", "kernel-size-7x7", "kernel-size-9x9"),
         *("resnet18-68", "resnet18-68-plain", "resnet34-68", "resnet34-68-plain"),
