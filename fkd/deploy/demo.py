@@ -33,14 +33,15 @@ if TYPE_CHECKING:
 
 _HEADERS = ("face", "point", "x", "y", "spread", "radius")
 # On a phone, too, all columns are seen.
-_WIDTHS = ("12%", "24%", "14%", "14%", "18%", "18%")
+_WIDTHS = ("12%", "24%", "16%", "16%", "16%", "16%")
 _CSS = """@media (max-width: 600px) {
   #table table { font-size: 11px; }
   #table th { font-size: 10px; }
   #table th, #table td, #table .cell-wrap { padding: 2px 3px; }
-  #table td span { overflow-wrap: normal; word-break: normal; }
+  #table td * { overflow-wrap: normal !important; word-break: normal !important; }
   #table .header-content, #table .header-button { padding: 0; white-space: normal; overflow: visible; }
 }"""
+_LEAST_PICTURE_PX = 240  # so that on a phone one is below the other
 _LONGEST_SHOWN_PX = 1600  # a larger picture takes seconds to send and shows no more
 _RUNS_IN_MEMORY = 2
 
@@ -109,6 +110,7 @@ def _add_photo(chosen: "gr.Dropdown", answer: Callable[[str | None, str], Answer
     with gr.Row():
         photo = gr.Image(
             label="Photo",
+            min_width=_LEAST_PICTURE_PX,
             type="filepath",
             sources=["upload", "webcam", "clipboard"],
             webcam_options=gr.WebcamOptions(mirror=False),  # a mirrored face has its left eye on the right
@@ -118,7 +120,12 @@ def _add_photo(chosen: "gr.Dropdown", answer: Callable[[str | None, str], Answer
         # Gradio's own opens the file with any reader that Pillow has; read_photo is choosier.
         photo.preprocess = _path_of_upload  # type: ignore[method-assign]
         drawn = gr.Image(
-            label="Points", interactive=False, format="jpeg", buttons=["fullscreen"], elem_id="drawn"
+            label="Points",
+            min_width=_LEAST_PICTURE_PX,
+            interactive=False,
+            format="jpeg",
+            buttons=["fullscreen"],
+            elem_id="drawn",
         )
     said = gr.Markdown(elem_id="said")
     table = gr.Dataframe(

@@ -98,7 +98,8 @@ def serve_page(
                 max_file_size=MAX_FILE_BYTES,
                 app_kwargs={"middleware": [_gate(uploads, host)]},
                 theme=_theme(),
-                css=_CSS + css,
+                css=css,
+                head=f"<style>{_CSS}</style>",  # gradio keeps css to the parts within these margins
                 footer_links=[],
                 run_history=False,  # the browser's own record of photos and results
                 enable_monitoring=False,

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from browser import WIDTHS_PX, Watched, chromium, overflow_px, watch
+from browser import PHONE_PX, WIDTHS_PX, Watched, chromium, overflow_px, watch
 from repository import REPOSITORY
 from small_run import small_faces
 from tiny_experiment import TINY_EXPERIMENT
@@ -167,6 +167,18 @@ def table_cut_px(demo: Watched) -> int:
     return demo.page.evaluate(f"Math.max(...{parts}.map(part => part.scrollWidth - part.clientWidth))")
 
 
+def lines_of_cell(demo: Watched, row: int, column: int) -> int:
+    """In how many lines a cell's text stands."""
+    return demo.page.evaluate(
+        """([row, column]) => {
+            const text = document.createRange()
+            text.selectNodeContents(document.querySelector(`#table [data-testid=cell-${row}-${column}] span`))
+            return new Set([...text.getClientRects()].map(({ top }) => Math.round(top))).size
+        }""",
+        [row, column],
+    )
+
+
 def test_a_dropped_photo_comes_back_with_points_in_the_right_place(
     demo: Watched, store: Path, photo: Path
 ) -> None:
@@ -188,6 +200,9 @@ def test_a_dropped_photo_comes_back_with_points_in_the_right_place(
         demo.page.set_viewport_size({"width": width_px, "height": 1000})
         assert overflow_px(demo.page) <= 0
         assert table_cut_px(demo) <= 0
+        drawn_px = demo.page.locator("#drawn img").bounding_box()["width"]
+        assert drawn_px > (0.9 if width_px == PHONE_PX else 0.3) * width_px
+        assert [lines_of_cell(demo, 0, column) for column in (2, 3, 4)] == [1, 1, 1], "whole numbers"
     elsewhere = [address for address in demo.addresses if "127.0.0.1" not in address.split("/", 3)[2]]
     assert [address for address in elsewhere if not address.startswith(("data:", "blob:"))] == []
     assert demo.problems == []
