@@ -72,6 +72,9 @@ class Review:
         """
         if position >= len(self._suspects) or label != self._name(position):
             raise UserError("this page shows a list that is no longer reviewed here; reload it")
+        if decision and decision.moved_px:  # as the CSV keeps it
+            x_px, y_px = decision.moved_px
+            decision = Decision(decision.verdict, (round(x_px, 2), round(y_px, 2)))
         former = self._keep(position, decision)
         done = self._done.setdefault(page, [])
         # A label that is moved step by step is put back at once.

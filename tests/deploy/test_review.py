@@ -70,7 +70,7 @@ def test_each_decision_is_written_at_once(review: Review, path: Path) -> None:
 def test_undo_goes_back_decision_by_decision(review: Review, path: Path) -> None:
     decide(review, 0, DROP)
     decide(review, 0, KEEP)
-    for x_px in (51.0, 52.0, 53.0):  # steps of one move
+    for x_px in (51.0, 52.0, 53.00123):  # steps of one move
         decide(review, 1, move(x_px))
     assert review.undo("page")["position"] == 1
     assert lines(path) == ["3,nose_tip,keep,,"]

@@ -150,6 +150,9 @@ def test_a_label_is_dragged_to_its_place(page: Page, decisions: Path, width_px: 
     assert (row, keypoint, decision) == ("3", "nose_tip", "move")
     assert [float(px) for px in moved_px] == pytest.approx([42, 66], abs=0.1)
     assert page.locator(".way").is_visible(), "a line from where it was"
+    press(page, "u")
+    wait(page, 0)
+    assert lines(decisions) == []
 
 
 def test_fast_keys_decide_label_by_label(page: Page, decisions: Path) -> None:
