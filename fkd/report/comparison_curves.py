@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from fkd.core.errors import UserError, one_line
 from fkd.core.files import atomic_write_bytes, is_there, read_regular
@@ -71,7 +71,8 @@ def write_curves(file: Path, tables: Mapping[str, pd.DataFrame], say: Say) -> No
     places = {title: place for place, title in enumerate(tables)}
     order = together["table"].map(lambda title: places.get(title, len(places)))
     together = together.iloc[order.argsort(kind="stable")]
-    together["best_rmse_px"] = together["best_rmse_px"].astype(float)
+    # Drawn as it is kept, so that the figure is the same wherever it is made again.
+    together["best_rmse_px"] = together["best_rmse_px"].astype(float).round(4)
     text = together.to_csv(index=False, float_format="%.4f", lineterminator="\n")
     atomic_write_bytes(results, text.encode())
     figure = results.with_suffix(".png")
@@ -105,6 +106,7 @@ def _png(curves: pd.DataFrame) -> bytes:
             axes.set(title=title, xscale="log", yscale="log", xlabel="images that a network has seen")
             axes.set_ylabel("best validation RMSE px")
             axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
             for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
                 which(StrMethodFormatter("{x:g}"))
             axes.grid(visible=True)
