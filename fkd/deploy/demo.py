@@ -77,17 +77,17 @@ def build_page(store: Path, run: str | None, review: Review | None = None) -> "g
     load(first)
     lock = Lock()  # an ensemble is for one thread at a time
 
-    def answer(upload: str | None, name: str) -> Answer:
-        try:
-            with lock:
-                return answer_photo(load(runs[name]), Path(upload)) if upload else (None, "", [])
-        except UserError as error:
-            raise gr.Error(escape(str(error), quote=False), duration=None, print_exception=False) from error
-
     def load_by_name(name: str) -> Ensemble:
         if name not in runs:
             raise UserError(f"expected the name of a run, received {name!r:.100}")
         return load(runs[name])
+
+    def answer(upload: str | None, name: str) -> Answer:
+        try:
+            with lock:
+                return answer_photo(load_by_name(name), Path(upload)) if upload else (None, "", [])
+        except UserError as error:
+            raise gr.Error(escape(str(error), quote=False), duration=None, print_exception=False) from error
 
     with gr.Blocks(title="fkd: points of faces", analytics_enabled=False) as page:
         gr.Markdown(_ABOUT)

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from fkd.core.errors import UserError
 from fkd.core.files import atomic_path
 from fkd.core.interrupt import InterruptedTrainingError, StopRequest, stop_on_signals
-from fkd.core.say import Say
+from fkd.core.say import Say, TimeLeft
 from fkd.data.photos import Photo
 from fkd.deploy.face_follower import FaceFollower
 from fkd.deploy.photo_drawing import draw_points
@@ -23,7 +22,6 @@ from fkd.ensemble.ensemble import Ensemble
 
 COLUMNS = ("frame", "second", "face", "point", "x_px", "y_px", "radius_px")
 
-_REPORT_EVERY_S = 10.0
 _USUAL_FRAMES_PER_S = 25.0  # of a film that does not tell
 _WHOLE_PART = 0.9  # how many frames there are is an estimate
 _DECIMALS = 3
@@ -74,8 +72,8 @@ def _predict_frames(
     """Write the film and the CSV, telling every few seconds how far they are; returns the frames."""
     frames_per_s, frames = reader.frames_per_s, reader.frames
     names = ensemble.experiment.schema_points.names
-    follow, began_s = FaceFollower(ensemble, frames_per_s, yunet), time.monotonic()
-    told_s, done = began_s, 0
+    follow, done = FaceFollower(ensemble, frames_per_s, yunet), 0
+    tell = TimeLeft(frames, lambda done: printable(f"{film}: frame {done:,} of {frames:,}"), say)
     with (
         rows.open("w", newline="", encoding="utf-8") as text,
         closing(_Writer(pictures, str(film), frames_per_s)) as writer,
@@ -89,10 +87,7 @@ def _predict_frames(
             writer.write(photo, faces)
             lines.writerows(_rows(names, done, frames_per_s, faces))
             done += 1
-            if time.monotonic() - told_s >= _REPORT_EVERY_S:
-                told_s = time.monotonic()
-                left_s = max(0.0, (told_s - began_s) * (frames - done) / done)
-                say(printable(f"{film}: frame {done:,} of {frames:,}, {left_s:.0f} s left"))
+            tell(done)
     return done
 
 

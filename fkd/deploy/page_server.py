@@ -54,6 +54,8 @@ def page_part(name: str, answer: Callable[[Any], dict[str, Any]], value: str = "
     pydantic ValidationError the script gets its words as `problem`.
     """
 
+    import gradio as gr
+
     def ask(question: Any) -> dict[str, Any]:  # gradio calls it by its name, with one value
         try:
             return answer(question)
@@ -63,8 +65,6 @@ def page_part(name: str, answer: Callable[[Any], dict[str, Any]], value: str = "
             return {"problem": str(error)}
 
     template, css, script = (Path(__file__).with_name(f"{name}.{kind}").read_text() for kind in _PARTS)
-    import gradio as gr
-
     return gr.HTML(
         value=value,
         html_template=template,

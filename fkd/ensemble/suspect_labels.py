@@ -1,6 +1,5 @@
 """Labels that a person should look at: those outside the radius of a prediction, on all faces."""
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import numpy.typing as npt
 from fkd.core.errors import UserError
 from fkd.core.files import is_there
 from fkd.core.keypoints import is_labelled
-from fkd.core.say import Say
+from fkd.core.say import Say, TimeLeft
 from fkd.data.faces import FaceData
 from fkd.ensemble.choice import choose_members
 from fkd.ensemble.ensemble import load_ensemble
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FACES_AT_ONCE = 256
-_TOLD_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -88,15 +86,11 @@ def _learned(
     if len(images):
         say(f"{run.path}: comparing the labels of {len(images):,} training faces with predictions")
         ensemble = load_ensemble(run, say)
-        began_s = told_s = time.monotonic()
+        words = f"of {len(images):,} training faces predicted"
+        tell = TimeLeft(len(images), lambda done: f"{done:,} {words}", say)
         for start in range(0, len(images), _FACES_AT_ONCE):
             some = slice(start, start + _FACES_AT_ONCE)
             predicted_px[some], spread_px = ensemble.predict(images[some])
             radii_px[some] = ensemble.radii_px(spread_px)
-            now_s = time.monotonic()
-            if start and now_s - told_s > _TOLD_EVERY_S:
-                told_s = now_s
-                done = min(start + _FACES_AT_ONCE, len(images))
-                left_s = (now_s - began_s) * (len(images) - done) / done
-                say(f"{done:,} of {len(images):,} training faces predicted, {left_s:.0f} s left")
+            tell(min(start + _FACES_AT_ONCE, len(images)))
     return label_outliers(predicted_px, labels_px, radii_px, 1.0)

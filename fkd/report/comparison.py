@@ -126,10 +126,10 @@ def compare_table(
             f"{table.title}: expected experiments whose specialists all begin anew, received {by_source[0]}; "
             "leave its row out"
         )
-    finished = {row: run for row, run in runs.items() if _is_finished(*run)}
+    histories = finished_histories(runs)
+    finished = {row: runs[row] for row in histories}
     validations = {row: _read_validations(*run, faces) for row, run in finished.items()}
     rows = _common_validation_rows(table.title, list(validations.values()))
-    histories = {row: _read_histories(*run) for row, run in finished.items()}
     measures = {
         row: _measure(row, run, histories[row], validations[row], faces, rows)
         for row, (_, run) in finished.items()

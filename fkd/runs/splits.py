@@ -84,7 +84,7 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
     """
     begun = [name for name in experiment.specialists if has_split(run, name)]
     reviewed = _reviewed_labels(run, experiment, data, begun)
-    missing = [name for name in experiment.beginning if not has_split(run, name)]
+    missing = [name for name in experiment.beginning if name not in begun]
     if missing:
         groups = group_faces(data.training.images, data.groups)
         dropped = _read_dropped_labels(experiment, len(data.training.ids))
@@ -99,7 +99,7 @@ def make_splits(run: Run, experiment: Experiment, data: FaceData) -> dict[str, S
                 raise UserError(f"{specialist}: {error}") from error
             _write_split(run, specialist, Split(training, validation, groups[validation], dropped, reviewed))
     for specialist in experiment.continuing:
-        if not has_split(run, specialist):
+        if specialist not in begun:
             _write_split(run, specialist, _source_split(run, experiment, specialist, data.training))
     splits = {name: read_split(run, name, data.training) for name in experiment.specialists}
     for split in splits.values():

@@ -17,12 +17,11 @@ from browser import PHONE_PX, WIDTHS_PX, Watched, chromium, overflow_px, watch
 from repository import REPOSITORY
 from small_run import small_faces
 from tiny_experiment import TINY_EXPERIMENT
-from whole_photos import photo_with_faces
-from written_members import select
+from whole_photos import photo_with_faces, write_camera
+from written_members import select, write_answering_member
 
 from fkd.core.errors import UserError
-from fkd.core.files import atomic_write_json, sha256
-from fkd.core.keypoints import KAGGLE15, to_unit
+from fkd.core.keypoints import KAGGLE15
 from fkd.data.synthetic.data_set import draw_synthetic_faces
 from fkd.deploy.demo import answer_photo, build_page
 from fkd.deploy.page_server import MAX_FILE_BYTES
@@ -31,7 +30,6 @@ from fkd.ensemble.ensemble import find_run, load_ensemble
 from fkd.ensemble.suspect_labels import SuspectLabel
 from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run, open_run
-from fkd.training.networks.build import build_model
 
 SERVE = """
 import sys
@@ -59,17 +57,9 @@ def write_run(store: Path, name: str) -> Run:
     open_run(run, experiment, {"data_checksum": "0"})
     for specialist, shifts_px in SHIFTS_PX.items():
         points = true_points()[KAGGLE15.indices(specialist)]
-        model = build_model(experiment.network, len(points), experiment.member_seed(specialist, 0))
-        weights = [np.zeros_like(weight) for weight in model.get_weights()]
         for index, shift_px in enumerate(shifts_px):
-            model.set_weights([*weights[:-1], to_unit(points + np.array([shift_px, 0])).ravel()])
-            folder = run.member(specialist, index)
-            folder.path.mkdir(parents=True)
-            model.save_weights(folder.best_weights)
-            np.save(folder.validation, np.zeros(1))
-            folder.history.write_text("")
-            files = (folder.best_weights, folder.validation, folder.history)
-            atomic_write_json(folder.done, {"files": {path.name: sha256(path) for path in files}})
+            answer_px = points + np.array([shift_px, 0])
+            write_answering_member(run, experiment, specialist, index, answer_px, np.zeros(1))
     select(run, **{name: list(range(len(shifts))) for name, shifts in SHIFTS_PX.items()})
     return run
 
@@ -94,11 +84,12 @@ def photo(tmp_path: Path) -> Path:
 def demo(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """The page in a browser; when it is closed nothing of the photos is left."""
     uploads = tmp_path_factory.mktemp("uploads")
+    picture = photo_with_faces((480, 640), [(LEFT_PX, TOP_PX, SIDE_PX)], [0])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with (
-        chromium(camera=write_camera(tmp_path_factory.mktemp("camera"))) as browser,
+        chromium(camera=write_camera(tmp_path_factory.mktemp("camera") / "camera.mjpeg", picture)) as browser,
         subprocess.Popen(
             [sys.executable, "-c", SERVE, store, str(port)],
             stdout=subprocess.PIPE,
@@ -117,14 +108,6 @@ def demo(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watc
             server.send_signal(signal.SIGTERM)
             assert server.wait(timeout=20) == 0
     assert not list(uploads.iterdir())
-
-
-def write_camera(folder: Path) -> Path:
-    """A film for the browser to take for its camera: the drawn face in each picture."""
-    path = folder / "camera.mjpeg"
-    picture = photo_with_faces((480, 640), [(LEFT_PX, TOP_PX, SIDE_PX)], [0])
-    path.write_bytes(cv2.imencode(".jpg", picture)[1].tobytes() * 10)
-    return path
 
 
 def drop(demo: Watched, path: Path) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from written_members import write_answering_member
 
 from fkd.core.errors import UserError
-from fkd.core.files import atomic_write_json, sha256
-from fkd.core.keypoints import KAGGLE15, to_unit
+from fkd.core.files import atomic_write_json
+from fkd.core.keypoints import KAGGLE15
 from fkd.data.faces import FaceData, Faces
 from fkd.ensemble.choice import choose_members
 from fkd.ensemble.radii_file import write_radii
@@ -20,7 +21,6 @@ from fkd.ensemble.selection_file import write_selection
 from fkd.ensemble.suspect_labels import suspect_labels
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run, open_run
-from fkd.training.networks.build import build_model
 
 FACES, VALIDATION = 60, list(range(5, 55))
 NOSE = KAGGLE15.names.index("nose_tip")
@@ -42,18 +42,10 @@ def run(tmp_path: Path, experiment: Experiment) -> Run:
     open_run(run, experiment, {"data_checksum": "c" * 64})
     for specialist in experiment.specialists:
         split = {"training": [*range(5), *range(55, 60)], "validation": VALIDATION}
-        folder, points = run.member(specialist, 0), experiment.point_indices(specialist)
-        folder.path.mkdir(parents=True)
+        answer_px = np.tile(np.float32([41, 40]), (len(experiment.point_indices(specialist)), 1))
+        validation_px = np.tile(answer_px, (len(VALIDATION), 1, 1))
+        write_answering_member(run, experiment, specialist, 0, answer_px, validation_px)
         atomic_write_json(run.split(specialist), split | {"validation_groups": VALIDATION})
-        answer_px = np.tile(np.float32([41, 40]), (len(points), 1))
-        model = build_model(experiment.network, len(points), experiment.member_seed(specialist, 0))
-        weights = [np.zeros_like(weight) for weight in model.get_weights()]
-        model.set_weights([*weights[:-1], to_unit(answer_px).ravel()])
-        model.save_weights(folder.best_weights)
-        np.save(folder.validation, np.tile(answer_px, (len(VALIDATION), 1, 1)))
-        folder.history.write_text("")
-        files = (folder.best_weights, folder.validation, folder.history)
-        atomic_write_json(folder.done, {"files": {path.name: sha256(path) for path in files}})
     return run
 
 

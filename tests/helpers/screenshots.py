@@ -12,7 +12,7 @@ from browser import DESK_PX, PHONE_PX, chromium
 from PIL import Image
 from playwright.sync_api import Browser, Page
 from repository import REPOSITORY
-from whole_photos import photo_with_faces
+from whole_photos import photo_with_faces, write_camera
 
 RESULTS = REPOSITORY / "experiments/results"
 FKD = Path(sys.executable).with_name("fkd")
@@ -21,7 +21,11 @@ SYNTHETIC = ("--data", "synthetic")
 
 def main() -> None:
     """Write the tops of explore, report, review and demo, on a desk and on a phone, light and dark."""
-    with tempfile.TemporaryDirectory() as place, chromium(write_camera(Path(place))) as browser:
+    before_the_camera = photo_with_faces((480, 640), [(180, 120, 260)], [0])
+    with (
+        tempfile.TemporaryDirectory() as place,
+        chromium(write_camera(Path(place) / "camera.mjpeg", before_the_camera)) as browser,
+    ):
         explored = Path(place) / "explore.html"
         subprocess.run([FKD, "explore", "quick", *SYNTHETIC, "--output", explored], check=True)
         subprocess.run([FKD, "report", "quick", *SYNTHETIC], check=True)
@@ -87,14 +91,6 @@ def write_photo(folder: Path) -> Path:
     """A photo with two drawn faces."""
     path = folder / "photo.png"
     cv2.imwrite(str(path), photo_with_faces((420, 640), [(70, 100, 220), (360, 60, 180)], [0, 3]))
-    return path
-
-
-def write_camera(folder: Path) -> Path:
-    """What the browser takes for its camera."""
-    path = folder / "camera.mjpeg"
-    picture = photo_with_faces((480, 640), [(180, 120, 260)], [0])
-    path.write_bytes(cv2.imencode(".jpg", picture)[1].tobytes() * 10)
     return path
 
 

@@ -1,5 +1,7 @@
 """Whole photos with drawn faces at known places, as the tests of `fkd predict` need them."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -7,6 +9,12 @@ import numpy.typing as npt
 from fkd.data.synthetic.data_set import draw_synthetic_faces
 
 GREY = 128
+
+
+def write_camera(path: Path, photo: npt.NDArray[np.uint8]) -> Path:
+    """What a browser takes for its camera: a film (MJPEG) that shows a photo."""
+    path.write_bytes(cv2.imencode(".jpg", photo)[1].tobytes() * 10)
+    return path
 
 
 def photo_with_faces(
