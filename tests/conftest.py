@@ -24,25 +24,34 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Converting members for ONNX Runtime takes seconds; the tests of that ask for it.
 os.environ["FKD_RUNTIME"] = "keras"
 
-# Half a minute and more each.
+# Twenty seconds and more each.
 LONGEST_FILES = (
-    "test_ray_tasks.py",
-    "test_member_training.py",
-    "test_preemption.py",
-    "test_experiment_files.py",
     "test_cli.py",
+    "test_preemption.py",
+    "test_ray_tasks.py",
+    "test_compiled_step.py",
+    "test_experiment_files.py",
     "test_chaos.py",
+    "test_member_training.py",
     "test_fuzz.py",
-    "test_processes.py",
-    "test_remote_store.py",
     "test_search.py",
+    "test_comparison.py",
+    "test_processes.py",
     "test_damaged_runs.py",
+    "test_export.py",
+    "test_notebook.py",
     "test_gradient_sweep.py",
+    "test_remote_store.py",
 )
 
 # A property's speed is not what is tested, and two busy cores are slow.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: many tests wait for processes of their own."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:

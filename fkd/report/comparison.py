@@ -66,18 +66,32 @@ _POLICIES: dict[str, Literal["best", "all", "greedy"]] = {"best": "best", "all":
 class Row(Settings):
     """One line of a table: a system, the experiment that trains it and how its members are used.
 
-    members: how they are put together; all are averaged where the row has a `prediction` of its own.
+    specialists: those that the row is about, all where none is named. members: how they are put together;
+    all are averaged where the row has a `prediction` of its own.
     settings: put over the experiment beside the budget. published: its figures elsewhere. remark: what
     follows from the row, in words.
     """
 
     system: str
     experiment: str
+    specialists: tuple[str, ...] = ()
     members: Literal["best", "all", "chosen"] = "best"
     prediction: Prediction = Prediction()
     settings: tuple[str, ...] = ()
     published: str = ""
     remark: str = ""
+
+    def part_of(self, experiment: Experiment) -> Experiment:
+        """The experiment with the row's specialists alone; raises UserError where it lacks one of them."""
+        if lacking := [name for name in self.specialists if name not in experiment.specialists]:
+            raise UserError(
+                f"{self.system}: expected specialists of {experiment.name} "
+                f"({', '.join(experiment.specialists)}), received {lacking[0]}"
+            )
+        named = self.specialists or tuple(experiment.specialists)
+        return experiment.model_copy(
+            update={"specialists": {name: experiment.specialists[name] for name in named}}
+        )
 
 
 class Table(Settings):
@@ -127,7 +141,7 @@ def compare_table(
             "leave its row out"
         )
     histories = finished_histories(runs)
-    finished = {row: runs[row] for row in histories}
+    finished = {row: (row.part_of(runs[row][0]), runs[row][1]) for row in histories}
     validations = {row: _read_validations(*run, faces) for row, run in finished.items()}
     rows = _common_validation_rows(table.title, list(validations.values()))
     measures = {
@@ -142,13 +156,18 @@ def compare_table(
             line |= _costs(finished[row][0], histories[row]) | _made_by(*finished[row])
             found = measures[row] | {"behind_first_px": measures[row]["rmse_px"] - first_px}
             line |= {_HEADINGS[name]: found[name] for name in table.measures}
-        lines.append(line | _words(row, command) | {"checksum": _checksum(row, runs[row][0], faces)})
+        checksum = _checksum(row, row.part_of(runs[row][0]), faces)
+        lines.append(line | _words(row, command) | {"checksum": checksum})
     return _as_frame(table, lines)
 
 
 def finished_histories(runs: Mapping[Row, tuple[Experiment, Run]]) -> dict[Row, Histories]:
     """The histories of the rows whose runs are finished."""
-    return {row: _read_histories(*run) for row, run in runs.items() if _is_finished(*run)}
+    return {
+        row: _read_histories(row.part_of(experiment), run)
+        for row, (experiment, run) in runs.items()
+        if _is_finished(row, experiment, run)
+    }
 
 
 def unmeasured_table(table: Table, command: str) -> pd.DataFrame:
@@ -184,13 +203,16 @@ def _checksum(row: Row, experiment: Experiment, faces: FaceData) -> str:
     return hashlib.sha256("\n".join([*settings, row.members, faces.checksum]).encode()).hexdigest()[:12]
 
 
-def _is_finished(experiment: Experiment, run: Run) -> bool:
-    """Whether all members are trained, on this budget and no other; raises as `finished_members` does."""
+def _is_finished(row: Row, experiment: Experiment, run: Run) -> bool:
+    """Whether all members of the row's specialists are trained, on this budget and no other.
+
+    Raises as `finished_members` does.
+    """
     if not run.experiment.exists() or trained_otherwise(run.read_experiment(), experiment):
         return False
     return all(
         len(finished_members(run, experiment, name)[0]) == settings.members
-        for name, settings in experiment.specialists.items()
+        for name, settings in row.part_of(experiment).specialists.items()
     )
 
 

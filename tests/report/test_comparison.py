@@ -168,6 +168,26 @@ def test_a_run_that_is_not_finished_leaves_its_row_empty(tmp_path: Path, data: F
     assert lines["validation RMSE px"].isna().tolist() == [False, True]
 
 
+def test_a_row_of_one_specialist_waits_for_it_alone(tmp_path: Path, data: FaceData):
+    experiment = _experiment(
+        tmp_path, "parts", "{four: {keypoints: four, members: 1}, eleven: {keypoints: eleven, members: 1}}"
+    )
+    run = _open(tmp_path / "run", experiment)
+    _finish(run, "eleven", 0, [1, 2], "eleven", 3.0)
+    rows = [_row(specialists=[name]) for name in ("four", "eleven")] + [_row()]
+    lines = compare_table(
+        Table(title="t", data="d", rows=rows), dict.fromkeys(rows, (experiment, run)), data, COMMAND
+    )
+    assert lines["validation RMSE px"].tolist() == pytest.approx([math.nan, 3, math.nan], nan_ok=True)
+    assert lines["networks"].isna().tolist() == [True, False, True]
+    assert lines["checksum"].nunique() == 3
+    table = Table(title="t", data="d", rows=[_row(specialists=["five"])])
+    with pytest.raises(
+        UserError, match=r"system: expected specialists of parts \(four, eleven\), received five"
+    ):
+        compare_table(table, {table.rows[0]: (experiment, run)}, data, COMMAND)
+
+
 def test_a_run_of_another_budget_leaves_its_row_empty(tmp_path: Path, data: FaceData):
     experiment = _experiment(tmp_path, "whole", "{all: {keypoints: all, members: 1}}")
     run = _open(tmp_path / "a", experiment)
