@@ -10,15 +10,15 @@ _BEGIN, _END = "<!-- begin: written by {0} -->\n", "<!-- end: written by {0} -->
 
 
 def replace_part(path: Path, command: str, part: str) -> str:
-    """The file's text with the part between the command's two marks replaced.
+    """The file's text with the part between the command's two marks replaced; a missing file is that part.
 
-    Raises UserError if the file or one of the marks is missing, or if it is no text in UTF-8.
+    Raises UserError if one of the marks is missing, or if it is no text in UTF-8.
     """
     begin, end = _BEGIN.format(command), _END.format(command)
     try:
         text = read_regular(path, _MOST_BYTES).decode()
     except FileNotFoundError:
-        text = ""
+        text = begin + end
     except ValueError as error:
         received = f"other bytes ({error.reason})" if isinstance(error, UnicodeDecodeError) else error
         raise UserError(f"{path}: expected text in UTF-8, received {received}; put the file back") from error

@@ -14,11 +14,15 @@ def test_only_the_part_between_the_marks_changes(tmp_path: Path):
     assert replace_part(path, "it", "new\n") == TEXT.replace("old", "new")
 
 
-@pytest.mark.parametrize("text", [None, "no marks\n", "<!-- begin: written by it -->\n"])
-def test_missing_marks_are_reported(tmp_path: Path, text: str | None):
+def test_a_missing_file_begins_with_it(tmp_path: Path):
+    text = replace_part(tmp_path / "README.md", "it", "new\n")
+    assert text == TEXT.replace("old", "new").removeprefix("above\n").removesuffix("below\n")
+
+
+@pytest.mark.parametrize("text", ["no marks\n", "<!-- begin: written by it -->\n"])
+def test_missing_marks_are_reported(tmp_path: Path, text: str):
     path = tmp_path / "README.md"
-    if text is not None:
-        path.write_text(text)
+    path.write_text(text)
     with pytest.raises(UserError, match=r"README\.md: expected the lines <!-- begin: written by it -->"):
         replace_part(path, "it", "new\n")
 
