@@ -79,7 +79,7 @@ def generate_synthetic(say: Say = print) -> Path:
 
         say(f"Generating the synthetic set in {SYNTHETIC_FOLDER}/ ...")
         try:
-            write_synthetic(SYNTHETIC_FOLDER)
+            write_synthetic(SYNTHETIC_FOLDER, say=say)
         except OSError as error:
             raise UserError(f"Expected to write {SYNTHETIC_FOLDER}/, received: {error}; fix this.") from error
     return SYNTHETIC_FOLDER

@@ -11,6 +11,7 @@ from labelled_photos import write_imm
 
 from fkd.core.errors import UserError
 from fkd.core.keypoints import IMM73, Schema, listed_schema
+from fkd.core.say import Say
 from fkd.data.faces import FaceData
 from fkd.data.source import choose_source, folder_name, load_data, name_data
 
@@ -35,7 +36,7 @@ def generated(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders that a fake generator was asked to fill."""
     folders: list[Path] = []
 
-    def write_synthetic(folder: Path) -> None:
+    def write_synthetic(folder: Path, say: Say) -> None:
         folders.append(folder)
         write_competition(folder)
 

@@ -20,6 +20,7 @@ import pandas as pd
 
 from fkd.core.errors import UserError
 from fkd.core.keypoints import CENTRE_PX, IMAGE_SIZE_PX, KAGGLE15
+from fkd.core.say import Say, TimeLeft
 from fkd.data.synthetic.face_drawing import draw_face
 from fkd.data.synthetic.face_model import Identity, Scene
 
@@ -36,7 +37,9 @@ PLAN = np.dtype([("identity", np.int64), ("index", np.int64), ("loose", np.bool_
 Plan = npt.NDArray[np.void]
 
 
-def write_synthetic(folder: Path, seed: int = 0, training_faces: int = 1800, test_faces: int = 700) -> None:
+def write_synthetic(
+    folder: Path, seed: int = 0, training_faces: int = 1800, test_faces: int = 700, say: Say = print
+) -> None:
     """Write the competition's files, groups.csv and solution.csv into a new folder, all of them or nothing.
 
     The files are written beside the folder and moved there at the end. Raises UserError when the folder holds
@@ -49,7 +52,7 @@ def write_synthetic(folder: Path, seed: int = 0, training_faces: int = 1800, tes
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     unfinished.mkdir(parents=True)
     try:
-        _write_files(unfinished, seed, training_faces, test_faces)
+        _write_files(unfinished, seed, training_faces, test_faces, say)
         unfinished.replace(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -140,13 +143,13 @@ def random_scene(rng: np.random.Generator, loose: bool) -> Scene:
     )
 
 
-def _write_files(folder: Path, seed: int, training_faces: int, test_faces: int) -> None:
+def _write_files(folder: Path, seed: int, training_faces: int, test_faces: int, say: Say) -> None:
     rng = np.random.default_rng([PLAN_KEY, seed])
     training = _plan(rng, training_faces, first=0)
     training = training[np.argsort(training["loose"], kind="stable")]  # source A first, as in the competition
     # No person has fewer than one picture: numbers from here on are free for the persons of the test set.
     test = _plan(rng, test_faces, first=training_faces)
-    pictures, keypoints = _draw_in_parallel(seed, np.concatenate([training, test]))
+    pictures, keypoints = _draw_in_parallel(seed, np.concatenate([training, test]), say)
 
     rows = [_labels(*face) for face in zip(keypoints[:training_faces], training["loose"], strict=True)]
     rows = [[*row, picture] for row, picture in zip(rows, pictures[:training_faces], strict=True)]
@@ -171,7 +174,7 @@ def _plan(rng: np.random.Generator, faces: int, first: int) -> Plan:
     return plan
 
 
-def _draw_in_parallel(seed: int, plan: Plan) -> tuple[list[str], npt.NDArray[np.float32]]:
+def _draw_in_parallel(seed: int, plan: Plan, say: Say) -> tuple[list[str], npt.NDArray[np.float32]]:
     """Every picture as the competition's text, and the points of all, shape (faces, 15, 2)."""
     tasks = [plan[start : start + FACES_PER_TASK] for start in range(0, len(plan), FACES_PER_TASK)]
     draw = partial(_draw_as_text, seed)
@@ -181,7 +184,11 @@ def _draw_in_parallel(seed: int, plan: Plan) -> tuple[list[str], npt.NDArray[np.
         # A forked child would inherit TensorFlow's threads and locks where it is loaded.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(os.cpu_count(), context, cv2.setNumThreads, (1,)) as pool:
-            results = list(pool.map(draw, tasks))
+            tell = TimeLeft(len(plan), lambda done: f"{done:,} of {len(plan):,} faces are drawn", say)
+            results = []
+            for result in pool.map(draw, tasks):
+                results.append(result)
+                tell(min(FACES_PER_TASK * len(results), len(plan)))
     return [text for texts, _ in results for text in texts], np.concatenate([points for _, points in results])
 
 

@@ -1,5 +1,6 @@
 """The embedded data set: its files are the competition's, and it is not too easy."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -130,7 +131,13 @@ def test_processes_draw_what_one_process_draws(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(synthetic, "SERIAL_TASKS", 0)
-    write_synthetic(tmp_path / "parallel", training_faces=TRAINING_FACES, test_faces=TEST_FACES)
+    monkeypatch.setattr("fkd.core.say._TOLD_EVERY_S", 0)
+    said: list[str] = []
+    write_synthetic(
+        tmp_path / "parallel", training_faces=TRAINING_FACES, test_faces=TEST_FACES, say=said.append
+    )
+    assert re.fullmatch(r"50 of 90 faces are drawn, \d+ s left", said[0])
+    assert said[-1] == "90 of 90 faces are drawn, 0 s left"
     for name in FILES:
         assert (tmp_path / "parallel" / name).read_bytes() == (folder / name).read_bytes(), name
 
