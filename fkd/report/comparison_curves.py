@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from fkd.core.errors import UserError, one_line
 from fkd.core.files import atomic_write_bytes, is_there, read_regular
@@ -107,8 +107,9 @@ def _png(curves: pd.DataFrame) -> bytes:
             axes.set_ylabel("best validation RMSE px")
             axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
             axes.xaxis.set_minor_formatter(NullFormatter())
-            for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-                which(StrMethodFormatter("{x:g}"))
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+            axes.yaxis.set_minor_locator(NullLocator())
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axes.grid(visible=True)
             axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
         canvas, file = FigureCanvasAgg(figure), io.BytesIO()
