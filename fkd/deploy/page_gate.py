@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from fkd.core.errors import one_line
+
 # The words of ASGI: https://asgi.readthedocs.io
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -94,9 +96,27 @@ class Gate:
         except _BrokenOffError:
             pass  # nobody waits for an answer
         else:
-            await self._app(scope, _replay(bytes(body), receive), send)
+            await self._answer(scope, _replay(bytes(body), receive), send)
         finally:
             self._arriving_bytes -= len(body)
+
+    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Hand on; a question that gradio fails at, such as of a part that it lacks, is refused in words."""
+        begun = False
+
+        async def begin(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, begin)
+        except Exception as error:
+            if begun:
+                raise
+            await _refuse(
+                send, 400, f"this page cannot answer that ({type(error).__name__}: {one_line(error)})"
+            )
 
     async def _gather(self, body: bytearray, most_bytes: int, receive: Receive) -> None:
         """Fill `body` with all of a request's."""

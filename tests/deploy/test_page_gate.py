@@ -113,6 +113,18 @@ def test_a_request_is_handed_on_whole(gate: Gate, page: Page) -> None:
     assert page.bodies == [bytes(1000)]
 
 
+def test_what_the_page_fails_at_is_refused_in_words(gate: Gate, page: Page) -> None:
+    async def fail(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == QUESTION:
+            await send({"type": "http.response.start", "status": 200})
+        raise KeyError(99)
+
+    gate._app = fail  # noqa: SLF001
+    assert asyncio.run(ask(gate, "POST", "/gradio_api/component_server/", part(9))) == 400
+    with pytest.raises(KeyError):
+        asyncio.run(ask(gate, "POST", QUESTION, part(9)))  # its answer has begun
+
+
 def test_what_is_cut_off_never_reaches_the_page(gate: Gate, page: Page) -> None:
     assert asyncio.run(ask(gate, "POST", UPLOAD, part(600, more=True), CUT_OFF)) is None
     assert page.bodies == []
