@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from fkd.core.errors import UserError
 from fkd.core.files import atomic_write_bytes
-from fkd.data.csv_cells import Cell, coordinate, integer, nearest, open_csv, read_columns
+from fkd.data.csv_cells import Cell, coordinate, integer, nearest, open_csv, read_columns, read_header
 
 _COLUMNS = ("row", "keypoint", "decision", "x_px", "y_px")
 
@@ -32,12 +33,17 @@ class Decision:
 Decisions = Mapping[tuple[int, int], Decision]
 
 
-def read_decisions(path: Path, names: Sequence[str], rows: int) -> dict[tuple[int, int], Decision]:
+def read_decisions(
+    path: Path, names: Sequence[str], rows: int, to_rewrite: bool = False
+) -> dict[tuple[int, int], Decision]:
     """The decisions of a CSV that `write_decisions` wrote, or a person; names: of the schema's points.
 
     Raises UserError for a row that is not below `rows`, for an unknown keypoint or verdict, for a label that
-    is decided twice, and for one that is moved without x_px and y_px.
+    is decided twice, for one that is moved without x_px and y_px and, in a file that is read `to_rewrite` it,
+    for further columns: they would be lost.
     """
+    if to_rewrite:
+        _refuse_other_columns(path)
     decisions = dict[tuple[int, int], Decision]()
     table = read_columns(path, _COLUMNS, may_be_empty=True)
     for row, keypoint, verdict, *place in zip(*(table[column] for column in _COLUMNS), strict=True):
@@ -68,6 +74,16 @@ def write_decisions(path: Path, decisions: Decisions, names: Sequence[str]) -> N
         place = ("", "") if decision.moved_px is None else tuple(f"{px:.2f}" for px in decision.moved_px)
         lines.append(",".join((str(row), names[point], decision.verdict, *place)))
     atomic_write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _refuse_other_columns(path: Path) -> None:
+    with open_csv(path) as stream:
+        header = read_header(path, stream.readline().decode("utf-8-sig", errors="replace"), _COLUMNS)
+    if others := [name for name in header if name not in _COLUMNS]:
+        raise UserError(
+            f"{path}: expected the columns {', '.join(_COLUMNS)} alone, received {others[0]!r:.80} too, "
+            "which a review would lose; take it out"
+        )
 
 
 def _place(x: Cell, y: Cell) -> tuple[float, float]:

@@ -119,7 +119,7 @@ class Review:
         """What the CSV holds now."""
         if not is_there(self._file):
             return {}
-        return read_decisions(self._file, self._names, len(self._faces.ids))
+        return read_decisions(self._file, self._names, len(self._faces.ids), to_rewrite=True)
 
     def _name(self, position: int) -> str:
         suspect = self._suspects[position]

@@ -83,7 +83,7 @@ def _check_path(path: Path, faces: FaceData) -> None:
             "make it, or name another file"
         )
     if is_there(path):
-        read_decisions(path, faces.point_names, len(faces.training.ids))
+        read_decisions(path, faces.point_names, len(faces.training.ids), to_rewrite=True)
 
 
 def serve_review(review: Review, port: int, make_words: str, say: Say) -> None:

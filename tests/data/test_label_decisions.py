@@ -41,6 +41,16 @@ def test_a_person_can_read_the_file(tmp_path: Path):
     )
 
 
+def test_a_column_that_would_be_lost_is_refused_before_it_is_rewritten(tmp_path: Path):
+    path = tmp_path / "reviewed.csv"
+    path.write_text("row,keypoint,decision,x_px,y_px,note\n3,mouth,keep,,,a smile\n")
+    assert read_decisions(path, NAMES, ROWS) == {(3, 2): Decision(Verdict.KEEP)}
+    with pytest.raises(
+        UserError, match=r"expected the columns row, .* alone, received 'note' too, .* take it out$"
+    ):
+        read_decisions(path, NAMES, ROWS, to_rewrite=True)
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
