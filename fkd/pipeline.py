@@ -321,18 +321,19 @@ def compare(
     comparison = load_comparison(file, only)
     if only and not stop:
         raise UserError(f"{', '.join(only)}: experiments are named to be trained; add --train")
-    tables, curves, folder = {}, {}, str(store or comparison.store)
-    for table in comparison.tables:
-        settings = {row: (*comparison.budget, *row.settings) for row in table.rows}
-        requests = {row: Request(row.experiment, table.data, settings[row], folder) for row in table.rows}
-        for request in dict.fromkeys(requests.values()):
-            if stop and (not only or request.experiment in only):
-                try:
-                    train(request, console, stop, engine=engine)
-                except UserError as error:
-                    console.print(f"{request.experiment}: {error}; its rows stay empty")
-        command, first = f"fkd compare --train --file {file}", table.rows[0]
-        schema = load_experiment(first.experiment, settings[first]).schema_points
+    by_table = comparison.requests(store)
+    asked_for = dict.fromkeys(request for requests in by_table for request in requests.values())
+    if stop:
+        wanted = [request for request in asked_for if not only or request.experiment in only]
+        for number, request in enumerate(wanted, start=1):
+            console.print(f"Run {number} of {len(wanted)}: {request.experiment}")
+            try:
+                train(request, console, stop, engine=engine)
+            except UserError as error:
+                console.print(f"{request.experiment}: {error}; its rows stay empty")
+    tables, curves, command = {}, {}, f"fkd compare --train --file {file}"
+    for table, requests in zip(comparison.tables, by_table, strict=True):
+        schema = load_experiment(table.rows[0].experiment, requests[table.rows[0]].settings).schema_points
         try:
             faces = load_data(table.data, console.print, schema)
         except UserError as error:

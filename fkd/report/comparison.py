@@ -28,6 +28,7 @@ from fkd.experiment.prediction import Prediction, Selection
 from fkd.experiment.settings import Settings, read_settings, validated
 from fkd.experiment.specialists import MemberId
 from fkd.experiment.store import DEFAULT_STORE, HistoryColumn, Run, read_history, trained_otherwise
+from fkd.runs.request import Request
 from fkd.runs.status import finished_members
 from fkd.training.networks.build import build_model
 
@@ -109,6 +110,18 @@ class Comparison(Settings):
     budget: tuple[str, ...] = ()
     store: str = f"{DEFAULT_STORE}/comparison"
     tables: tuple[Table, ...]
+
+    def requests(self, store: Path | None) -> list[dict[Row, Request]]:
+        """What each row's run is asked for with, by table; store: None for the file's."""
+        return [
+            {
+                row: Request(
+                    row.experiment, table.data, (*self.budget, *row.settings), str(store or self.store)
+                )
+                for row in table.rows
+            }
+            for table in self.tables
+        ]
 
 
 def load_comparison(path: Path, only: Sequence[str] = ()) -> Comparison:

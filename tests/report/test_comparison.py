@@ -286,7 +286,9 @@ def test_from_nothing_to_a_table(tiny_experiment: Path, faces_folder: Path):
     assert "| another | not run |" in fkd("compare", "--file", file)
     assert "add --train" in fkd("compare", "--file", file, tiny_experiment, status=1)
     trained = fkd("compare", "--file", file, "--train", tiny_experiment)
+    assert "Run 1 of 2: " in trained
     assert "tiny-faces: training 3 of 3 members" in trained
+    assert "Run 2 of 2: " in trained
     assert "other-faces: training 3 of 3 members" in trained
     assert "training" not in fkd("compare", "--file", file).partition("###")[0]
     text = Path("comparison.md").read_text()
