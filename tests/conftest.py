@@ -49,11 +49,6 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: many tests wait for processes of their own."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
     """A test that kills its process, or is ended because it hangs, ends the whole run with its name."""
     sched.config.pluginmanager.get_plugin("dsession").shouldstop = f"{crashitem} ended its process"
