@@ -314,17 +314,16 @@ def compare(
     store: None for the file's. only: experiments to train, none for all. The tables go into the Markdown and
     the CSV of the same name beside the file. A table whose data are not at hand keeps its former figures.
     """
-    from fkd.report.comparison import compare_table, load_comparison, unmeasured_table
+    from fkd.report.comparison import compare_table, unmeasured_table
     from fkd.report.comparison_curves import learning_curves, write_curves
+    from fkd.report.comparison_file import load_comparison
     from fkd.report.comparison_tables import write_tables
 
     comparison = load_comparison(file, only)
     if only and not stop:
         raise UserError(f"{', '.join(only)}: experiments are named to be trained; add --train")
-    by_table = comparison.requests(store)
-    asked_for = dict.fromkeys(request for requests in by_table for request in requests.values())
     if stop:
-        wanted = [request for request in asked_for if not only or request.experiment in only]
+        wanted = comparison.to_train(store, only)
         for number, request in enumerate(wanted, start=1):
             console.print(f"Run {number} of {len(wanted)}: {request.experiment}")
             try:
@@ -332,7 +331,7 @@ def compare(
             except UserError as error:
                 console.print(f"{request.experiment}: {error}; its rows stay empty")
     tables, curves, command = {}, {}, f"fkd compare --train --file {file}"
-    for table, requests in zip(comparison.tables, by_table, strict=True):
+    for table, requests in comparison.requests(store).items():
         schema = load_experiment(table.rows[0].experiment, requests[table.rows[0]].settings).schema_points
         try:
             faces = load_data(table.data, console.print, schema)

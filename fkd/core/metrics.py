@@ -29,6 +29,32 @@ def weighted_rmse_px(predictions: Array, truth: Array, weights: npt.NDArray[np.f
     return float(np.sqrt(np.average(np.square(by_point_px), weights=weights)))
 
 
+def rmse_without_px(
+    predictions: Array, truth: Array, groups: npt.NDArray[np.integer]
+) -> npt.NDArray[np.float64]:
+    """RMSE without each group of rows in turn, shape (groups,), for `jackknife_error`.
+
+    predictions, truth: pixels, shape (rows, points, 2). groups: shape (rows,).
+    """
+    labelled = ~np.isnan(truth)
+    squared = np.where(labelled, np.square((predictions - truth).astype(np.float64)), 0.0)
+    _, group = np.unique(groups, return_inverse=True)
+    sums = np.bincount(group, squared.sum(axis=(1, 2)))
+    counts = np.bincount(group, labelled.sum(axis=(1, 2)))
+    return np.sqrt((sums.sum() - sums) / (counts.sum() - counts))
+
+
+def jackknife_error(without: npt.NDArray[np.float64]) -> float:
+    """Standard error of a figure, from what it is without each group in turn; NaN with fewer than two.
+
+    The delete-one jackknife: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 11.
+    """
+    groups = len(without)
+    if groups < 2:
+        return float("nan")
+    return float(np.sqrt((groups - 1) / groups * np.sum(np.square(without - without.mean()))))
+
+
 def distances_px(predictions: Array, truth: Array) -> npt.NDArray[np.float64]:
     """Distance of every prediction from its label, shape (rows, points); NaN where there is no label.
 

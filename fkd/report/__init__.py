@@ -8,6 +8,7 @@ measures           what the figures show, computed; pure
 page               one HTML file without scripts
 style              colours, light and dark
 tables             tables for the terminal
+comparison_file    what a comparison's YAML file says
 comparison         systems side by side, from stored runs
 comparison_curves  how fast they learn, as a CSV and a figure
 comparison_tables  their tables, as Markdown and CSV

@@ -1,23 +1,21 @@
-"""Systems side by side: trained on one budget, scored on the same validation rows.
+"""Systems side by side, scored on the same validation rows.
 
-A comparison is a YAML file: the budget that is put over every experiment, and tables of rows. Its figures
-come from stored runs; one that is not finished leaves its row empty.
+The figures come from stored runs; one that is not finished leaves its row empty.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field
 
 from fkd.core.errors import UserError
 from fkd.core.keypoints import COMPETITION_COUNTS, IMAGE_SIZE_PX
-from fkd.core.metrics import rmse_px, weighted_rmse_px
+from fkd.core.metrics import jackknife_error, rmse_px, rmse_without_px, weighted_rmse_px
 from fkd.data.faces import FaceData
 from fkd.ensemble.folds import halves
 from fkd.ensemble.predict import predict_ensemble
@@ -25,31 +23,19 @@ from fkd.ensemble.selection import cross_validated_average, select_members
 from fkd.ensemble.validation import Validation, read_validation
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.prediction import Prediction, Selection
-from fkd.experiment.settings import Settings, read_settings, validated
 from fkd.experiment.specialists import MemberId
-from fkd.experiment.store import DEFAULT_STORE, HistoryColumn, Run, read_history, trained_otherwise
-from fkd.runs.request import Request
+from fkd.experiment.store import HistoryColumn, Run, read_history, trained_otherwise
+from fkd.report.comparison_file import Measure, Row, Table
 from fkd.runs.status import finished_members
 from fkd.training.networks.build import build_model
 
 Array = npt.NDArray[np.floating]
 Histories = Mapping[MemberId, Sequence[Mapping[str, float]]]
-Measure = Literal[
-    "rmse_px",
-    "behind_first_px",
-    "competition_px",
-    "alone_rmse_px",
-    "alone_spread_px",
-    "mae_px",
-    "mae_sum",
-    "loss",
-    "validation_loss",
-    "minutes",
-]
-
 _HEADINGS: dict[Measure, str] = {
     "rmse_px": "validation RMSE px",
+    "rmse_error_px": "its standard error over people",
     "behind_first_px": "behind the first row",
+    "behind_first_error_px": "standard error of that",
     "competition_px": "weighted as the competition",
     "alone_rmse_px": "of a member alone",
     "alone_spread_px": "standard deviation over members",
@@ -62,81 +48,6 @@ _HEADINGS: dict[Measure, str] = {
 _COSTS = ("networks", "parameters", "images/s", "epochs", "images seen by each")
 MADE_BY = ("seed", "code", "machine")
 _POLICIES: dict[str, Literal["best", "all", "greedy"]] = {"best": "best", "all": "all", "chosen": "greedy"}
-
-
-class Row(Settings):
-    """One line of a table: a system, the experiment that trains it and how its members are used.
-
-    specialists: those that the row is about, all where none is named. members: how they are put together;
-    all are averaged where the row has a `prediction` of its own.
-    settings: put over the experiment beside the budget. published: its figures elsewhere. remark: what
-    follows from the row, in words.
-    """
-
-    system: str
-    experiment: str
-    specialists: tuple[str, ...] = ()
-    members: Literal["best", "all", "chosen"] = "best"
-    prediction: Prediction = Prediction()
-    settings: tuple[str, ...] = ()
-    published: str = ""
-    remark: str = ""
-
-    def part_of(self, experiment: Experiment) -> Experiment:
-        """The experiment with the row's specialists alone; raises UserError where it lacks one of them."""
-        if lacking := [name for name in self.specialists if name not in experiment.specialists]:
-            raise UserError(
-                f"{self.system}: expected specialists of {experiment.name} "
-                f"({', '.join(experiment.specialists)}), received {lacking[0]}"
-            )
-        named = self.specialists or tuple(experiment.specialists)
-        return experiment.model_copy(
-            update={"specialists": {name: experiment.specialists[name] for name in named}}
-        )
-
-
-class Table(Settings):
-    """Systems that learn from the same data."""
-
-    title: str
-    data: str
-    measures: tuple[Measure, ...] = ("rmse_px",)
-    rows: tuple[Row, ...] = Field(min_length=1)
-
-
-class Comparison(Settings):
-    """What `fkd compare` trains and shows; `budget` is put over every experiment, `store` keeps its runs."""
-
-    budget: tuple[str, ...] = ()
-    store: str = f"{DEFAULT_STORE}/comparison"
-    tables: tuple[Table, ...]
-
-    def requests(self, store: Path | None) -> list[dict[Row, Request]]:
-        """What each row's run is asked for with, by table; store: None for the file's."""
-        return [
-            {
-                row: Request(
-                    row.experiment, table.data, (*self.budget, *row.settings), str(store or self.store)
-                )
-                for row in table.rows
-            }
-            for table in self.tables
-        ]
-
-
-def load_comparison(path: Path, only: Sequence[str] = ()) -> Comparison:
-    """Read a comparison file of which the experiments `only` are wanted.
-
-    Raises UserError, naming the file and the setting, where it is wrong, and where it lacks one of `only`.
-    """
-    comparison = validated(Comparison, read_settings(path), str(path))
-    names = {row.experiment for table in comparison.tables for row in table.rows}
-    if missing := sorted(set(only) - names):
-        raise UserError(
-            f"{path}: expected experiments among its rows, received {', '.join(missing)}; "
-            f"it has {', '.join(sorted(names))}"
-        )
-    return comparison
 
 
 def compare_table(
@@ -157,18 +68,18 @@ def compare_table(
     finished = {row: (row.part_of(runs[row][0]), runs[row][1]) for row in histories}
     validations = {row: _read_validations(*run, faces) for row, run in finished.items()}
     rows = _common_validation_rows(table.title, list(validations.values()))
-    measures = {
+    found = {
         row: _measure(row, run, histories[row], validations[row], faces, rows)
         for row, (_, run) in finished.items()
     }
-    first_px = measures[table.rows[0]]["rmse_px"] if table.rows[0] in measures else np.nan
+    first = found.get(table.rows[0])
     lines = []
     for row in table.rows:
         line: dict[str, Any] = {"system": row.system}
         if row in finished:
             line |= _costs(finished[row][0], histories[row]) | _made_by(*finished[row])
-            found = measures[row] | {"behind_first_px": measures[row]["rmse_px"] - first_px}
-            line |= {_HEADINGS[name]: found[name] for name in table.measures}
+            measured = found[row].measures | (found[row].behind(first) if first else {})
+            line |= {_HEADINGS[name]: measured.get(name, np.nan) for name in table.measures}
         checksum = _checksum(row, row.part_of(runs[row][0]), faces)
         lines.append(line | _words(row, command) | {"checksum": checksum})
     return _as_frame(table, lines)
@@ -273,6 +184,20 @@ def _costs(experiment: Experiment, histories: Histories) -> dict[str, Any]:
     return dict(zip(_COSTS, values, strict=True))
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """A system's measures; without_px: its RMSE without each person in turn."""
+
+    measures: dict[Measure, float]
+    without_px: npt.NDArray[np.float64]
+
+    def behind(self, first: "_Measured") -> dict[Measure, float]:
+        return {
+            "behind_first_px": self.measures["rmse_px"] - first.measures["rmse_px"],
+            "behind_first_error_px": jackknife_error(self.without_px - first.without_px),
+        }
+
+
 def _measure(
     row: Row,
     run: Run,
@@ -280,7 +205,7 @@ def _measure(
     validations: Mapping[str, Validation],
     faces: FaceData,
     rows: npt.NDArray[np.int64],
-) -> dict[Measure, float]:
+) -> _Measured:
     """All measures of a system on these rows of the training faces, over all points that it predicts."""
     predictions, truth = [], []
     names = [faces.point_names[point] for one in validations.values() for point in one.points]
@@ -289,24 +214,34 @@ def _measure(
         predictions.append(_predict(row, run, validation, faces, rows, truth[-1]))
     predicted_px, truth_px = np.concatenate(predictions, axis=1), np.concatenate(truth, axis=1)
     errors_px = np.abs(predicted_px - truth_px)
-    best = [
-        min(history, key=lambda record: record[HistoryColumn.VALIDATION_RMSE_PX])
-        for history in histories.values()
-    ]
     alone_px = _alone_px(validations, rows, truth_px)
-    # At the pace of the fastest epoch, which other work disturbed least.
-    seconds = [
-        len(history) * min(record.get(HistoryColumn.SECONDS, np.nan) for record in history)
-        for history in histories.values()
-    ]
-    return {
+    split = next(iter(validations.values())).split
+    people = split.validation_groups[np.searchsorted(split.validation, rows)]
+    without_px = rmse_without_px(predicted_px, truth_px, people)
+    measures: dict[Measure, float] = {
         "rmse_px": rmse_px(predicted_px, truth_px),
+        "rmse_error_px": jackknife_error(without_px),
         "competition_px": _competition_px(predicted_px, truth_px, names),
         "alone_rmse_px": float(np.mean(alone_px)),
         "alone_spread_px": float(np.std(alone_px, ddof=1)) if len(alone_px) > 1 else np.nan,
         "mae_px": float(np.nanmean(errors_px)),
         # The other published definition: coordinates from 0 to 1, summed over the points of a face.
         "mae_sum": float(np.nansum(errors_px, axis=(1, 2)).mean()) / IMAGE_SIZE_PX,
+    }
+    return _Measured(measures | _in_training(histories), without_px)
+
+
+def _in_training(histories: Histories) -> dict[Measure, float]:
+    """The losses at the best epochs, and minutes at the pace of the fastest, which was disturbed least."""
+    best = [
+        min(history, key=lambda record: record[HistoryColumn.VALIDATION_RMSE_PX])
+        for history in histories.values()
+    ]
+    seconds = [
+        len(history) * min(record.get(HistoryColumn.SECONDS, np.nan) for record in history)
+        for history in histories.values()
+    ]
+    return {
         "loss": float(np.mean([record[HistoryColumn.LOSS] for record in best])),
         "validation_loss": float(np.mean([record[HistoryColumn.VALIDATION_LOSS] for record in best])),
         "minutes": float(np.mean(seconds)) / 60,

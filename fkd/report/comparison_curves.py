@@ -18,7 +18,8 @@ from fkd.core.say import Say
 from fkd.data.csv_cells import LARGEST_TABLE_BYTES
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import HistoryColumn, Run
-from fkd.report.comparison import Row, finished_histories
+from fkd.report.comparison import finished_histories
+from fkd.report.comparison_file import Row
 from fkd.report.style import LIGHT, WIDE_IN
 
 _COLUMNS = ["table", "system", "images", "best_rmse_px"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _IN_THE_CSV_ALONE = ["checksum", "command", *MADE_BY]
 # A page shows at most this many columns; of more, these are left out one by one.
 _COLUMNS_AT_MOST = 7
-_LEAST_TELLING = ("networks", "epochs", "images seen by each", "images/s", "parameters")
+_LEAST_TELLING = ("networks", "epochs", "images seen by each", "images/s", "parameters", "minutes a member")
 _REMARKS = ("published", "remark")
 
 _Former = dict[tuple[Hashable, ...], dict[Hashable, Any]]

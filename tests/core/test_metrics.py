@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from fkd.core.metrics import distances_px, rmse_px, spread_px, weighted_rmse_px
+from fkd.core.metrics import (
+    distances_px,
+    jackknife_error,
+    rmse_px,
+    rmse_without_px,
+    spread_px,
+    weighted_rmse_px,
+)
 
 # Two rows of one point; the second row's y has no label. Errors: (3, 4) and (0,).
 TRUTH = np.array([[[10.0, 10.0]], [[20.0, np.nan]]])
@@ -24,6 +31,21 @@ def test_points_count_by_their_weights():
     predictions = np.concatenate([PREDICTIONS, [[[6.0, 0.0]], [[4.0, 0.0]]]], axis=1)
     expected = np.sqrt((3 * 25 / 3 + 1 * 1) / 4)
     np.testing.assert_allclose(weighted_rmse_px(predictions, truth, np.array([3.0, 1.0])), expected)
+
+
+def test_the_error_of_an_rmse_comes_from_leaving_each_group_out():
+    truth = np.array([[[0.0, 0.0]], [[0.0, np.nan]], [[0.0, 0.0]]])
+    errors_px = np.array([3.0, 3.0, 5.0])[:, None, None]
+    without_px = rmse_without_px(truth + errors_px, truth, np.array([7, 7, 2]))
+    assert without_px.tolist() == [3, 5]  # without group 2, without group 7
+    assert jackknife_error(without_px) == np.sqrt(1 / 2 * (1 + 1))
+    assert np.isnan(jackknife_error(without_px[:1]))
+
+
+def test_the_error_of_a_mean_is_the_usual_one():
+    values = np.array([1.0, 2.0, 4.0, 9.0])
+    without = (values.sum() - values) / 3
+    np.testing.assert_allclose(jackknife_error(without), values.std(ddof=1) / np.sqrt(4))
 
 
 def test_distance_from_the_label():

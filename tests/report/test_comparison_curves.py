@@ -9,8 +9,8 @@ from small_run import FACTORS, small_faces, write_done, write_history, write_run
 from fkd.core.errors import UserError
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
-from fkd.report.comparison import Row
 from fkd.report.comparison_curves import learning_curves, write_curves
+from fkd.report.comparison_file import Row
 
 
 def _runs(store: Path, **factors: object) -> dict[Row, tuple[Experiment, Run]]:

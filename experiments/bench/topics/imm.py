@@ -15,7 +15,7 @@ from fkd import load
 from fkd.core.errors import UserError
 from fkd.experiment.files import load_experiment
 from fkd.experiment.store import Run
-from fkd.report.comparison import load_comparison
+from fkd.report.comparison_file import load_comparison
 
 _COMPARISON = REPOSITORY / "experiments/comparisons/pixel-changes.yaml"
 
