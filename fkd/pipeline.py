@@ -343,7 +343,7 @@ def compare(
         tables[table.title] = compare_table(table, runs, faces, command)
         curves[table.title] = learning_curves(runs)
     write_tables(file, tables, console.print)
-    write_curves(file, curves, console.print)
+    write_curves(file, comparison, curves, console.print)
 
 
 def _write_report(

@@ -14,17 +14,19 @@ from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodF
 
 from fkd.core.errors import UserError, one_line
 from fkd.core.files import atomic_write_bytes, is_there, read_regular
+from fkd.core.keypoints import IMAGE_SIZE_PX
 from fkd.core.say import Say
 from fkd.data.csv_cells import LARGEST_TABLE_BYTES
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import HistoryColumn, Run
 from fkd.report.comparison import finished_histories
-from fkd.report.comparison_file import Row
+from fkd.report.comparison_file import Comparison, Row
 from fkd.report.style import LIGHT, WIDE_IN
 
 _COLUMNS = ["table", "system", "images", "best_rmse_px"]
 _POINTS = 40  # of a curve: more cannot be told apart
 _PANEL_IN, _WORDS_IN = 3.0, 2.4
+_HIGHEST_PX = IMAGE_SIZE_PX / 2  # beyond half a face nothing is learned yet
 
 
 def learning_curves(runs: Mapping[Row, tuple[Experiment, Run]]) -> pd.DataFrame:
@@ -55,23 +57,22 @@ def _best_px(history: Sequence[Mapping[str, float]]) -> npt.NDArray[np.float64]:
     return np.minimum.accumulate([record[HistoryColumn.VALIDATION_RMSE_PX] for record in history])
 
 
-def write_curves(file: Path, tables: Mapping[str, pd.DataFrame], say: Say) -> None:
+def write_curves(file: Path, comparison: Comparison, curves: Mapping[str, pd.DataFrame], say: Say) -> None:
     """Write NAME-curves.csv and the figure NAME-curves.png beside a comparison's file.
 
-    tables: `learning_curves` by the title of the table. Systems that have none here keep those of the CSV.
-    Raises UserError where that is not as it was written.
+    curves: `learning_curves` by the title of the table. Systems that have none here keep those of the CSV
+    while they have a row. Raises UserError where the CSV is not as it was written.
     """
     results = file.with_name(f"{file.stem}-curves.csv")
     former = _read(results)
-    new = [curves.assign(table=title)[_COLUMNS] for title, curves in tables.items() if len(curves)]
-    renewed = {(title, system) for title, curves in tables.items() for system in curves["system"]}
+    new = [some.assign(table=title)[_COLUMNS] for title, some in curves.items() if len(some)]
+    renewed = {(title, system) for title, some in curves.items() for system in some["system"]}
     kept = [pair not in renewed for pair in zip(former["table"], former["system"], strict=True)]
     together = pd.concat([*new, former[kept]], ignore_index=True) if new else former
+    places = _places(comparison, together)
+    together = together.loc[places.dropna().sort_values(kind="stable").index]
     if together.empty:
         return
-    places = {title: place for place, title in enumerate(tables)}
-    order = together["table"].map(lambda title: places.get(title, len(places)))
-    together = together.iloc[order.argsort(kind="stable")]
     # Drawn as it is kept, so that the figure is the same wherever it is made again.
     together["best_rmse_px"] = together["best_rmse_px"].astype(float).round(4)
     text = together.to_csv(index=False, float_format="%.4f", lineterminator="\n")
@@ -79,6 +80,18 @@ def write_curves(file: Path, tables: Mapping[str, pd.DataFrame], say: Say) -> No
     figure = results.with_suffix(".png")
     atomic_write_bytes(figure, _png(together))
     say(f"{results}, {figure}: the best error against the images seen")
+
+
+def _places(comparison: Comparison, curves: pd.DataFrame) -> pd.Series:
+    """Which of all rows each line belongs to, whichever of its specialists; NaN where it has none."""
+    rows = [(table.title, row.system) for table in comparison.tables for row in table.rows]
+    places = {row: float(place) for place, row in reversed(list(enumerate(rows)))}
+
+    def place(title: str, system: str) -> float:
+        return places.get((title, system), places.get((title, system.rpartition(": ")[0]), np.nan))
+
+    pairs = zip(curves["table"], curves["system"], strict=True)
+    return pd.Series([place(*pair) for pair in pairs], curves.index, dtype=float)
 
 
 def _read(results: Path) -> pd.DataFrame:
@@ -108,6 +121,7 @@ def _png(curves: pd.DataFrame) -> bytes:
             axes.set_ylabel("best validation RMSE px")
             axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
             axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.set_ylim(top=min(axes.get_ylim()[1], _HIGHEST_PX))
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
             axes.yaxis.set_minor_locator(NullLocator())
             axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

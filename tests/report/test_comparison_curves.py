@@ -10,7 +10,7 @@ from fkd.core.errors import UserError
 from fkd.experiment.experiment import Experiment
 from fkd.experiment.store import Run
 from fkd.report.comparison_curves import learning_curves, write_curves
-from fkd.report.comparison_file import Row
+from fkd.report.comparison_file import Comparison, Row, Table
 
 
 def _runs(store: Path, **factors: object) -> dict[Row, tuple[Experiment, Run]]:
@@ -41,26 +41,42 @@ def _curves(system: str, *best_px: float) -> pd.DataFrame:
     return pd.DataFrame({"system": system, "images": images, "best_rmse_px": best_px})
 
 
+def _comparison(**systems: str) -> Comparison:
+    """Tables by their titles, each letter a system."""
+    tables = [
+        Table(title=title, data="d", rows=[Row(system=name, experiment=name) for name in names])
+        for title, names in systems.items()
+    ]
+    return Comparison(tables=tables)
+
+
 def test_curves_are_kept_where_their_runs_are_not(tmp_path: Path):
-    file, said = tmp_path / "c.yaml", list[str]()
+    file, rows, said = tmp_path / "c.yaml", _comparison(t="ab", u="c"), list[str]()
     none = _curves("none")
-    write_curves(file, {"t": none}, said.append)
+    write_curves(file, rows, {"t": none}, said.append)
     assert list(tmp_path.iterdir()) == said == []
-    write_curves(
-        file, {"t": pd.concat([_curves("a", 3, 2), _curves("b", 5)]), "u": _curves("c", 1)}, said.append
-    )
+    of_t = pd.concat([_curves("a: four", 3, 2), _curves("b", 5)])
+    write_curves(file, rows, {"t": of_t, "u": _curves("c", 1)}, said.append)
     assert (tmp_path / "c-curves.png").read_bytes().startswith(b"\x89PNG")
     before = (tmp_path / "c-curves.csv").read_bytes()
-    write_curves(file, {}, said.append)  # on a machine without the data
-    write_curves(file, {"t": none, "u": none}, said.append)
+    write_curves(file, rows, {}, said.append)  # on a machine without the data
+    write_curves(file, rows, {"t": none, "u": none}, said.append)
     assert (tmp_path / "c-curves.csv").read_bytes() == before
-    write_curves(file, {"t": _curves("b", 4), "u": none}, said.append)
+    write_curves(file, rows, {"t": _curves("b", 4), "u": none}, said.append)
     assert (tmp_path / "c-curves.csv").read_text() == (
-        "table,system,images,best_rmse_px\nt,b,100,4.0000\nt,a,100,3.0000\nt,a,200,2.0000\nu,c,100,1.0000\n"
+        "table,system,images,best_rmse_px\n"
+        "t,a: four,100,3.0000\nt,a: four,200,2.0000\nt,b,100,4.0000\nu,c,100,1.0000\n"
     )
+
+
+def test_curves_go_with_their_rows(tmp_path: Path):
+    file = tmp_path / "c.yaml"
+    write_curves(file, _comparison(t="ab"), {"t": pd.concat([_curves("a", 3), _curves("b", 5)])}, print)
+    write_curves(file, _comparison(t="b", u="a"), {}, print)
+    assert pd.read_csv(tmp_path / "c-curves.csv")["system"].tolist() == ["b"]
 
 
 def test_a_damaged_csv_is_one_clear_line(tmp_path: Path):
     (tmp_path / "c-curves.csv").write_text("system\na\n")
     with pytest.raises(UserError, match=r"c-curves\.csv: expected the CSV that compare writes, [^\n]*$"):
-        write_curves(tmp_path / "c.yaml", {"t": _curves("a", 1)}, print)
+        write_curves(tmp_path / "c.yaml", _comparison(t="a"), {"t": _curves("a", 1)}, print)
