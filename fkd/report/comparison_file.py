@@ -33,9 +33,8 @@ class Row(Settings):
     """One line of a table: a system, the experiment that trains it and how its members are used.
 
     specialists: those that the row is about, all where none is named. members: how they are put together;
-    all are averaged where the row has a `prediction` of its own.
-    settings: put over the experiment beside the budget. published: its figures elsewhere. remark: what
-    follows from the row, in words.
+    all are averaged where the row has a `prediction` of its own. settings: put over the experiment beside
+    the budget. published: its figures elsewhere. remark: what follows from the row, in words.
     """
 
     system: str
