@@ -122,18 +122,25 @@ def read_header(path: Path, line: str, columns: Sequence[str]) -> list[str]:
     return header
 
 
-def read_columns(path: Path, columns: Sequence[str], may_be_empty: bool = False) -> dict[str, list[Cell]]:
-    """The cells of some columns of a table; columns beyond them are no harm.
+def read_columns(
+    path: Path, columns: Sequence[str], may_be_empty: bool = False, to_rewrite: bool = False
+) -> dict[str, list[Cell]]:
+    """The cells of some columns of a table; columns beyond them are no harm, but in a file `to_rewrite`.
 
     The last value may be missing from a line where it is not read. Lines may end in any way, doubled returns
-    too. Raises UserError for a missing column, a line with too many or too few values, and a file without
-    lines or with too many.
+    too. Raises UserError for a missing column, a line with too many or too few values, a file without lines
+    or with too many, and for further columns that would be lost when the file is written again.
     """
     cells: dict[str, list[Cell]] = {column: [] for column in columns}
     with open_csv(path, LARGEST_TABLE_BYTES) as stream:
         text = re.sub("\r+\n|\r", "\n", stream.read().decode("utf-8-sig", errors="replace"))
         first_line, _, rest = text.partition("\n")
         header = read_header(path, first_line, columns)
+        if to_rewrite and (others := [name for name in header if name not in columns]):
+            raise UserError(
+                f"{path}: expected the columns {', '.join(columns)} alone, received {others[0]!r:.80} too, "
+                "which would be lost; take it out"
+            )
         reader = csv.reader(io.StringIO(rest))
         for values in filter(None, reader):
             line = reader.line_num + 1

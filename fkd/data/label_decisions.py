@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from fkd.core.errors import UserError
 from fkd.core.files import atomic_write_bytes
-from fkd.data.csv_cells import Cell, coordinate, integer, nearest, open_csv, read_columns, read_header
+from fkd.data.csv_cells import Cell, coordinate, integer, nearest, open_csv, read_columns
 
 _COLUMNS = ("row", "keypoint", "decision", "x_px", "y_px")
 
@@ -42,10 +41,8 @@ def read_decisions(
     is decided twice, for one that is moved without x_px and y_px and, in a file that is read `to_rewrite` it,
     for further columns: they would be lost.
     """
-    if to_rewrite:
-        _refuse_other_columns(path)
     decisions = dict[tuple[int, int], Decision]()
-    table = read_columns(path, _COLUMNS, may_be_empty=True)
+    table = read_columns(path, _COLUMNS, may_be_empty=True, to_rewrite=to_rewrite)
     for row, keypoint, verdict, *place in zip(*(table[column] for column in _COLUMNS), strict=True):
         if not 0 <= integer(row) < rows:
             raise row.error(f"a training row from 0 to {rows - 1}")
@@ -74,16 +71,6 @@ def write_decisions(path: Path, decisions: Decisions, names: Sequence[str]) -> N
         place = ("", "") if decision.moved_px is None else tuple(f"{px:.2f}" for px in decision.moved_px)
         lines.append(",".join((str(row), names[point], decision.verdict, *place)))
     atomic_write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
-
-
-def _refuse_other_columns(path: Path) -> None:
-    with open_csv(path) as stream:
-        header = read_header(path, stream.readline().decode("utf-8-sig", errors="replace"), _COLUMNS)
-    if others := [name for name in header if name not in _COLUMNS]:
-        raise UserError(
-            f"{path}: expected the columns {', '.join(_COLUMNS)} alone, received {others[0]!r:.80} too, "
-            "which a review would lose; take it out"
-        )
 
 
 def _place(x: Cell, y: Cell) -> tuple[float, float]:

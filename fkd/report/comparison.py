@@ -31,6 +31,7 @@ from fkd.training.networks.build import build_model
 
 Array = npt.NDArray[np.floating]
 Histories = Mapping[MemberId, Sequence[Mapping[str, float]]]
+
 _HEADINGS: dict[Measure, str] = {
     "rmse_px": "validation RMSE px",
     "rmse_error_px": "its standard error over people",
@@ -65,7 +66,8 @@ def compare_table(
             "leave its row out"
         )
     histories = finished_histories(runs)
-    finished = {row: (row.part_of(runs[row][0]), runs[row][1]) for row in histories}
+    parts = {row: row.part_of(experiment) for row, (experiment, _) in runs.items()}
+    finished = {row: (parts[row], runs[row][1]) for row in histories}
     validations = {row: _read_validations(*run, faces) for row, run in finished.items()}
     rows = _common_validation_rows(table.title, list(validations.values()))
     found = {
@@ -80,8 +82,7 @@ def compare_table(
             line |= _costs(finished[row][0], histories[row]) | _made_by(*finished[row])
             measured = found[row].measures | (found[row].behind(first) if first else {})
             line |= {_HEADINGS[name]: measured.get(name, np.nan) for name in table.measures}
-        checksum = _checksum(row, row.part_of(runs[row][0]), faces)
-        lines.append(line | _words(row, command) | {"checksum": checksum})
+        lines.append(line | _words(row, command) | {"checksum": _checksum(row, parts[row], faces)})
     return _as_frame(table, lines)
 
 

@@ -85,7 +85,7 @@ def write_curves(file: Path, comparison: Comparison, curves: Mapping[str, pd.Dat
 def _places(comparison: Comparison, curves: pd.DataFrame) -> pd.Series:
     """Which of all rows each line belongs to, whichever of its specialists; NaN where it has none."""
     rows = [(table.title, row.system) for table in comparison.tables for row in table.rows]
-    places = {row: float(place) for place, row in reversed(list(enumerate(rows)))}
+    places = {row: float(place) for place, row in enumerate(rows)}
 
     def place(title: str, system: str) -> float:
         return places.get((title, system), places.get((title, system.rpartition(": ")[0]), np.nan))

@@ -113,13 +113,13 @@ def test_a_request_is_handed_on_whole(gate: Gate, page: Page) -> None:
     assert page.bodies == [bytes(1000)]
 
 
-def test_what_the_page_fails_at_is_refused_in_words(gate: Gate, page: Page) -> None:
+def test_what_the_page_fails_at_is_refused_in_words(tmp_path: Path) -> None:
     async def fail(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == QUESTION:
             await send({"type": "http.response.start", "status": 200})
         raise KeyError(99)
 
-    gate._app = fail  # noqa: SLF001
+    gate = Gate(fail, tmp_path, FILE_BYTES)
     assert asyncio.run(ask(gate, "POST", "/gradio_api/component_server/", part(9))) == 400
     with pytest.raises(KeyError):
         asyncio.run(ask(gate, "POST", QUESTION, part(9)))  # its answer has begun
